@@ -1,0 +1,1 @@
+"""Skyloom learns from simulated skies."""
