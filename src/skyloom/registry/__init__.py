@@ -1,0 +1,41 @@
+"""One registry for every part that a recipe can name.
+
+A component is a class declared as an entry point of the group ``skyloom.<kind>``. Its constructor takes
+what the data tells before ``*`` and what the recipe chooses after it; the latter is checked by a model
+derived from the signature, so a component needs no schema of its own.
+"""
+
+from skyloom.registry.arguments import (
+    Component,
+    Kind,
+    arguments,
+    build,
+    component_definition,
+    data_arguments,
+    resolve,
+)
+from skyloom.registry.catalogue import KINDS, Entry, broken, entries, find, get, names
+from skyloom.registry.describing import describe
+from skyloom.registry.problems import Faults, Problem, problems, shown
+
+__all__ = [
+    "KINDS",
+    "Component",
+    "Entry",
+    "Faults",
+    "Kind",
+    "Problem",
+    "arguments",
+    "broken",
+    "build",
+    "component_definition",
+    "data_arguments",
+    "describe",
+    "entries",
+    "find",
+    "get",
+    "names",
+    "problems",
+    "resolve",
+    "shown",
+]
