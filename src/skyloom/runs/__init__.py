@@ -4,19 +4,30 @@ from skyloom.runs.atomic import (
     atomic_path,
     atomic_write,
     jsonable,
+    keep_generations,
     read_json,
     remove_leftovers,
     write_bytes,
     write_json,
     write_text,
 )
+from skyloom.runs.folder import EVENTS, LAYOUT, SIDES, RunFolder
+from skyloom.runs.provenance import input_file, provenance, without_home
 
 __all__ = [
+    "EVENTS",
+    "LAYOUT",
+    "SIDES",
+    "RunFolder",
     "atomic_path",
     "atomic_write",
+    "input_file",
     "jsonable",
+    "keep_generations",
+    "provenance",
     "read_json",
     "remove_leftovers",
+    "without_home",
     "write_bytes",
     "write_json",
     "write_text",
