@@ -5,7 +5,10 @@ what the data tells before ``*`` and what the recipe chooses after it; the latte
 derived from the signature, so a component needs no schema of its own.
 """
 
-from skyloom.registry.arguments import (
+from skyloom.registry.catalogue import KINDS, Entry, broken, entries, find, get, names
+from skyloom.registry.describing import describe
+from skyloom.registry.faults import Faults, Problem, problems, shown
+from skyloom.registry.signatures import (
     Component,
     Kind,
     arguments,
@@ -14,9 +17,6 @@ from skyloom.registry.arguments import (
     data_arguments,
     resolve,
 )
-from skyloom.registry.catalogue import KINDS, Entry, broken, entries, find, get, names
-from skyloom.registry.describing import describe
-from skyloom.registry.problems import Faults, Problem, problems, shown
 
 __all__ = [
     "KINDS",

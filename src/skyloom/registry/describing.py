@@ -10,8 +10,8 @@ import typing
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from skyloom.registry import catalogue
-from skyloom.registry.arguments import Kind, arguments, data_arguments
-from skyloom.registry.problems import shown
+from skyloom.registry.faults import shown
+from skyloom.registry.signatures import Kind, arguments, data_arguments
 
 PLAIN = {
     int: "whole number",
@@ -20,6 +20,9 @@ PLAIN = {
     bool: "true or false",
     type(None): "null",
     Any: "any",
+    list: "list",
+    tuple: "list",
+    dict: "mapping",
 }
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from skyloom.errors import RegistryError, SkyloomError
 from skyloom.registry import catalogue
-from skyloom.registry.problems import Faults, Place, Problem, problems, shown
+from skyloom.registry.faults import Faults, Place, Problem, problems, shown
 
 if TYPE_CHECKING:
     import pydantic
