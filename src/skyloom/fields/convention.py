@@ -1,12 +1,12 @@
 """What a field set is, and the one function that checks it.
 
-A field set is an ``xarray.Dataset``: samples (maps, cubes or numbers) along the dimension ``sample``, one data
-variable a field with its unit, and beside every sample where it came from (`group`, `seed`, `parent`, `axis`,
-`position`) and what is known of it (parameters of the simulation, labels measured from it).
+A field set is an ``xarray.Dataset``: samples (maps, cubes or numbers) along the dimension ``sample``, one
+data variable a field with its unit, and beside every sample where it came from (`group`, `seed`, `parent`,
+`axis`, `position`) and what is known of it (parameters of the simulation, labels measured from it).
 ``docs/reference/field-set.md`` is the written form of what stands here; a test compares the two.
 
-A lazy field set stays lazy: ``check`` looks at dimensions, coordinates and attributes; only ``check_values`` reads
-the maps.
+A lazy field set stays lazy: ``check`` looks at dimensions, coordinates and attributes; only ``check_values``
+reads the maps.
 """
 
 from __future__ import annotations

@@ -168,8 +168,8 @@ def example(groups: int = 6, per_group: int = 4, size: int = 16, seed: int = 0) 
     """Return a small toy set that looks like 21-cm maps of reionisation; nothing in it is physics.
 
     Every group is one periodic Gaussian box of 128 Mpc, ionised where it is densest; ``HII_EFF_FACTOR`` and
-    redshift decide how much. Samples of a group alternate between redshifts 8 and 9, and are slices along z at
-    different heights, so maps of one group resemble each other, as in a real simulation.
+    redshift decide how much. Samples of a group alternate between redshifts 8 and 9, and are slices along z
+    at different heights, so maps of one group resemble each other, as in a real simulation.
 
     Args:
         groups: How many independent boxes.
