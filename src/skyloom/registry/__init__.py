@@ -13,7 +13,6 @@ from skyloom.registry.signatures import (
     Kind,
     arguments,
     build,
-    component_definition,
     data_arguments,
     resolve,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "arguments",
     "broken",
     "build",
-    "component_definition",
     "data_arguments",
     "describe",
     "entries",

@@ -14,7 +14,6 @@ import json
 import types
 import typing
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,17 +60,8 @@ class Kind:
         return core_schema.no_info_plain_validator_function(check)
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
-        return {"$ref": f"#/$defs/{component_definition(self.kinds, self.key)}"}
-
-
-def component_definition(kinds: Sequence[str], key: str = "name") -> str:
-    """Return the name under which a JSON schema defines the components of these kinds.
-
-    Example:
-        >>> component_definition(["format", "simulator"]), component_definition(["split"], "by")
-        ('component-format-simulator', 'component-split-by')
-    """
-    return "-".join(["component", *kinds, *([key] if key != "name" else [])])
+        # The recipe's schema puts the components of these kinds in the place of this mark.
+        return {"component": {"kinds": list(self.kinds), "key": self.key}}
 
 
 def Component(*kinds: str, key: str = "name") -> Any:

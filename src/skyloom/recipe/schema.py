@@ -1,0 +1,302 @@
+"""The recipe: one experiment as data.
+
+A small skeleton of models; every component inside it (a mapping with a ``name``) is checked by the model
+that the registry derives from its class. A recipe that was made is complete: every default is written
+out, so its digest says what was done even after defaults change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from skyloom.errors import RecipeError, nearest
+from skyloom.recipe import overrides as changes
+from skyloom.recipe import text
+from skyloom.registry import Faults, Kind, Problem, problems
+
+Source = Annotated[dict[str, Any], Kind("format", "simulator")]
+Transform = Annotated[dict[str, Any], Kind("transform")]
+Split = Annotated[dict[str, Any], Kind("split", key="by")]
+Task = Annotated[dict[str, Any], Kind("task")]
+Method = Annotated[dict[str, Any], Kind("method")]
+Optimiser = Annotated[dict[str, Any], Kind("optimiser")]
+Tracker = Annotated[dict[str, Any], Kind("tracker")]
+Baseline = Annotated[dict[str, Any], Kind("baseline")]
+Statistic = Annotated[dict[str, Any], Kind("statistic")]
+Explanation = Annotated[dict[str, Any], Kind("explanation")]
+
+# Names become folders, on any file system.
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+def _rising(pair: list[float]) -> list[float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"the lower end {pair[0]} is above the upper end {pair[1]}")
+    return pair
+
+
+Interval = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+Seed = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """Base of the skeleton: frozen, strict about types and keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+class Maps(Part):
+    """How maps are cut from cubes.
+
+    Args:
+        cut: ``slice`` (one cell thick), ``slab`` (mean over ``depth``) or ``crop`` (a part of a map).
+        axis: Axes along which to cut.
+        count: Maps from each cube along each axis.
+        depth: Thickness of a slab, in the unit of the box.
+        size: Side of a crop in pixels; without it the whole map.
+
+    Example:
+        >>> Maps(cut="slice").count
+        8
+    """
+
+    cut: Literal["slice", "slab", "crop"]
+    axis: Annotated[list[Literal["x", "y", "z"]], Field(min_length=1)] = ["z"]
+    count: Count = 8
+    depth: Annotated[float, Field(gt=0)] | None = None
+    size: Count | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.cut == "slab" and self.depth is None:
+            raise ValueError("a slab needs a 'depth', in the unit of the box")
+        if self.cut == "crop" and self.size is None:
+            raise ValueError("a crop needs a 'size', in pixels")
+        return self
+
+
+class Balance(Part):
+    """Equal numbers of samples in each bin of a parameter.
+
+    Args:
+        parameter: The label to balance.
+        bins: Equal-width bins between its smallest and largest value.
+        within: Balance separately within each value of this coordinate; null for all together.
+        seed: Which of the surplus samples are left out.
+
+    Example:
+        >>> Balance(parameter="x_HI").within
+        'redshift'
+    """
+
+    parameter: str
+    bins: Count = 10
+    within: str | None = "redshift"
+    seed: Seed = 0
+
+
+class Data(Part):
+    """Where the data come from and what the network sees of them.
+
+    Args:
+        source: A format that reads files, or a simulator.
+        maps: How maps are cut from cubes; null where the source holds maps.
+        select: Samples to keep: a coordinate and the interval [low, high] that it must lie in.
+        balance: Equal numbers in each bin of a label; null to keep all.
+        fields: The fields that the network sees, each with its transforms in order.
+    """
+
+    source: Source
+    maps: Maps | None = None
+    select: dict[str, Interval] = {}
+    balance: Balance | None = None
+    fields: Annotated[dict[str, list[Transform]], Field(min_length=1)]
+
+
+class Train(Part):
+    """How the weights are found.
+
+    Args:
+        epochs: Passes over the train side.
+        batch_size: Samples in a step, on each device.
+        optimiser: What moves the weights.
+        schedule: The learning rate over time.
+        seed: Seed of weights, order and augmentation.
+        repeats: Trainings with consecutive seeds, for the spread between them.
+        early_stopping: Epochs without a better validation loss before stopping; null for never.
+        ema: Decay of the running mean of the weights, e.g. 0.999; null for none.
+        precision: ``bf16`` is mixed precision.
+        channels_last: Memory order that convolutions like on most machines.
+        augment: ``roll`` (periodic boxes), ``flip``, ``turn`` by quarter turns; train side only.
+        gradient_clip: Largest norm of the gradient; null for no limit.
+        accelerator: As Lightning's Trainer names it: auto, cpu, gpu, ...
+        devices: Devices on each node.
+        nodes: Machines.
+        strategy: As Lightning's Trainer names it: auto, ddp, fsdp, ...
+        workers: Loader processes beside the main one.
+        threads: CPU threads of torch; null leaves them as they are.
+        checkpoint_every: Steps between two training states on disk.
+        keep: Training states kept.
+        log_every: Steps between two lines of the log.
+        trackers: Where scores are sent besides the CSV log.
+    """
+
+    epochs: Count = 30
+    batch_size: Count = 64
+    optimiser: Optimiser = {"name": "adamw"}
+    schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
+    seed: Seed = 0
+    repeats: Count = 1
+    early_stopping: Count | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["32", "bf16", "64"] = "32"
+    channels_last: bool = True
+    augment: list[Literal["roll", "flip", "turn"]] = []
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    accelerator: str = "auto"
+    devices: Count | Literal["auto"] = 1
+    nodes: Count = 1
+    strategy: str = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+    threads: Count | None = None
+    checkpoint_every: Count = 200
+    # One state may be the one that a crash tore; the one before it must still be there.
+    keep: Annotated[int, Field(ge=2)] = 2
+    log_every: Count = 10
+    trackers: list[Tracker] = []
+
+
+class Evaluate(Part):
+    """How the answer is judged, beyond the scores that the task names.
+
+    Args:
+        baselines: Simple competitors, fitted on the train side.
+        statistics: Physics summaries of the maps on each side.
+        bootstrap: Resamples of groups behind each error bar.
+        seed: Seed of the resampling.
+    """
+
+    baselines: list[Baseline] = []
+    statistics: list[Statistic] = []
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    seed: Seed = 0
+
+
+class Recipe(Part):
+    """One experiment, complete.
+
+    Args:
+        recipe: Version of the layout of recipes.
+        name: Name of the run and of its folder.
+        data: Where the data come from and what the network sees of them.
+        split: Who may see what.
+        task: What is asked and how it is judged.
+        method: How it is learned.
+        train: How the weights are found.
+        evaluate: How the answer is judged.
+        explain: What is asked of the trained network.
+        variants: Further runs of the same recipe: name to changes by dotted key.
+    """
+
+    recipe: Literal[1]
+    name: FolderName
+    data: Data
+    split: Split
+    task: Task
+    method: Method
+    train: Train = Field(default_factory=Train)
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    explain: list[Explanation] = []
+    variants: dict[FolderName, dict[str, Any]] = {}
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the recipe as JSON values with every default written out."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """Write the complete recipe as YAML; `load` gives the identical recipe back."""
+        return text.write(self.resolved())
+
+    def digest(self) -> str:
+        """Return the sha256 of the complete recipe, 64 hexadecimal digits."""
+        plain = json.dumps(self.resolved(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(plain.encode()).hexdigest()
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Recipe:
+        """Return a recipe with some places changed.
+
+        Args:
+            overrides: Dotted key to new value, applied in order; a new ``name`` (or ``by`` of a split)
+                drops the arguments of the component that it replaces.
+
+        Raises:
+            RecipeError: A key leads nowhere, or the changed recipe is wrong.
+        """
+        value = self.resolved()
+        for dotted, new in overrides.items():
+            value = changes.apply(value, dotted, new)
+        try:
+            return check(value)
+        except Faults as faults:
+            raise wrong(faults.problems, lambda _: f"{self.name} with changes") from None
+
+    def variant(self, name: str) -> Recipe:
+        """Return the recipe of one variant; it has no variants of its own.
+
+        Args:
+            name: A key of ``variants``.
+
+        Raises:
+            RecipeError: There is no such variant, or its changes are wrong.
+        """
+        if name not in self.variants:
+            raise RecipeError(f"{self.name} has no variant {name!r}", hint=nearest(name, self.variants))
+        return self.with_overrides({**self.variants[name], "name": f"{self.name}-{name}", "variants": {}})
+
+
+def check(value: Any) -> Recipe:
+    """Make the recipe of a value.
+
+    Args:
+        value: Nested mappings, lists and scalars.
+
+    Raises:
+        Faults: All that is wrong, each with its place.
+
+    Example:
+        >>> check({"recipe": 1, "data": 3})
+        Traceback (most recent call last):
+        skyloom.registry.faults.Faults: name: is missing; split: is missing; ...
+    """
+    try:
+        return Recipe.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise Faults(problems(error, Recipe, value)) from None
+    except TypeError as error:
+        raise Faults([Problem((), f"must hold JSON values only: {error}")]) from None
+
+
+def wrong(found: list[Problem], where: Callable[[Problem], str]) -> RecipeError:
+    """Put problems into one error: one line each; a single one keeps its hint apart.
+
+    Args:
+        found: The problems.
+        where: The place of a problem in the words of the message: file and line.
+
+    Example:
+        >>> print(wrong([Problem(("name",), "is missing", "write it")], lambda problem: "a.yaml:1"))
+        a.yaml:1: name: is missing
+          → write it
+    """
+    if len(found) == 1:
+        return RecipeError(f"{where(found[0])}: {found[0]}", hint=found[0].hint)
+    lines = [
+        f"{where(problem)}: {problem}" + (f" ({problem.hint})" if problem.hint else "") for problem in found
+    ]
+    return RecipeError("\n".join(lines))
