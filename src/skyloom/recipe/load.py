@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from skyloom.errors import RecipeError, nearest
 from skyloom.recipe import overrides as changes
 from skyloom.recipe import text
-from skyloom.recipe.schema import Recipe, check, wrong
+from skyloom.recipe.schema import Recipe, changed, check, complete, wrong
 from skyloom.registry import Faults, Problem
 from skyloom.registry.faults import Place
 
@@ -67,26 +67,23 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             f"{origin}:1: a recipe is a mapping with the keys {', '.join(Recipe.model_fields)}",
             hint="start from 'skyloom init'",
         )
-    value, changed = document.value, dict[Place, str]()
-    for override in overrides:
-        dotted, new = changes.parse(override)
-        try:
-            value = changes.apply(value, dotted, new)
-        except RecipeError as problem:
-            raise RecipeError(f"--set {problem.message}", hint=problem.hint) from None
-        changed[changes.steps(dotted)] = f"--set {override}"
+    wanted = [changes.parse(override) for override in overrides]
+    told = {changes.steps(d): f"--set {override}" for (d, _), override in zip(wanted, overrides, strict=True)}
 
     def where(problem: Problem) -> str:
-        for place, override in reversed(changed.items()):
-            if _inside(problem.place, place):
+        for place, override in reversed(told.items()):
+            if _same_branch(problem.place, place):
                 return override
         return f"{origin}:{document.line(problem.place, of_key=problem.of_key)}"
 
     try:
+        value = complete(document.value)
+        for dotted, new in wanted:
+            value = changed(value, dotted, new)
         recipe = check(value)
     except Faults as faults:
         raise wrong(faults.problems, where) from None
-    _check_variants(recipe, value, where)
+    _check_variants(recipe, where)
     return recipe
 
 
@@ -115,33 +112,32 @@ def _content(source: str | Path) -> tuple[str, str]:
         ) from problem
 
 
-def _inside(place: Place, outer: Place) -> bool:
-    return place[: len(outer)] == outer
+def _same_branch(place: Place, other: Place) -> bool:
+    """Whether one of two places lies inside the other; the whole recipe is no place."""
+    shared = min(len(place), len(other))
+    return shared > 0 and place[:shared] == other[:shared]
 
 
-def _check_variants(recipe: Recipe, value: dict[str, Any], where: Callable[[Problem], str]) -> None:
+def _check_variants(recipe: Recipe, where: Callable[[Problem], str]) -> None:
     """Make each variant once, so that a wrong one is found before the first training."""
     found: list[Problem] = []
     for name, settings in recipe.variants.items():
-        inner = {**value, "variants": {}}
-        places: dict[Place, Place] = {}
+        value = {**recipe.resolved(), "variants": {}}
         try:
             for dotted, new in settings.items():
-                places[changes.steps(dotted)] = ("variants", name, dotted)
-                inner = changes.apply(inner, dotted, new)
-        except RecipeError as problem:
-            found.append(Problem(places[changes.steps(dotted)], problem.message, problem.hint, of_key=True))
-            continue
-        try:
-            check(inner)
+                value = changed(value, dotted, new)
+            check(value)
         except Faults as faults:
-            found.extend(_where_written(problem, name, places) for problem in faults.problems)
+            found.extend(_where_written(problem, name, settings) for problem in faults.problems)
     if found:
         raise wrong(found, where)
 
 
-def _where_written(problem: Problem, name: str, places: dict[Place, Place]) -> Problem:
+def _where_written(problem: Problem, name: str, settings: Mapping[str, Any]) -> Problem:
     """Move a problem of a variant's recipe to the change that made it."""
-    inside = [(outer, key) for outer, key in places.items() if _inside(problem.place, outer)]
-    outer, key = inside[-1] if inside else ((), ("variants", name))
-    return Problem((*key, *problem.place[len(outer) :]), problem.text, problem.hint, problem.of_key)
+    for dotted in reversed(list(settings)):
+        outer = changes.steps(dotted)
+        if _same_branch(problem.place, outer):
+            place = ("variants", name, dotted, *problem.place[len(outer) :])
+            return Problem(place, problem.text, problem.hint, problem.of_key)
+    return problem.below("variants", name)

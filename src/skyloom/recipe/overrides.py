@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from skyloom.errors import RecipeError, nearest
+from skyloom.errors import RecipeError
 from skyloom.recipe import text
 from skyloom.registry.faults import Place, shown
 
@@ -69,7 +69,7 @@ def apply(value: dict[str, Any], dotted: str, new: Any) -> dict[str, Any]:
     place = steps(dotted)
     holder: Any = result
     for depth, step in enumerate(place[:-1]):
-        inner = _look(holder, step, place[: depth + 1], dotted)
+        inner = _look(holder, step, place[: depth + 1])
         if inner is None:
             inner = {}
         elif isinstance(inner, str):
@@ -77,7 +77,7 @@ def apply(value: dict[str, Any], dotted: str, new: Any) -> dict[str, Any]:
         holder[_key(holder, step)] = inner
         holder = inner
     last = place[-1]
-    old = _look(holder, last, place, dotted)
+    old = _look(holder, last, place)
     names_component = last in ("name", "by") and len(place) > 1
     if names_component and old != new:
         holder.clear()
@@ -89,24 +89,21 @@ def _key(holder: Any, step: str | int) -> str | int:
     return step if isinstance(holder, list) else str(step)
 
 
-def _look(holder: Any, step: str | int, place: Place, dotted: str) -> Any:
+def _look(holder: Any, step: str | int, place: Place) -> Any:
     """Return what stands at a step, None where a mapping has nothing there yet."""
     here = ".".join(str(part) for part in place[:-1])
     if isinstance(holder, dict):
         return holder.get(str(step))
     if not isinstance(holder, list):
         raise RecipeError(
-            f"{dotted}: {here} is {shown(holder)}, nothing can be set inside it",
-            hint=f"set {here} as a whole",
+            f"{here} is {shown(holder)}, nothing can be set inside it", f"set {here} as a whole"
         )
+    if not holder:
+        raise RecipeError(f"{here} is an empty list", hint=f"set {here} as a whole")
     if not isinstance(step, int):
-        where = f"{here} is a list of {len(holder)}"
-        raise RecipeError(
-            f"{dotted}: {where}, {step!r} is no index", hint=f"write {here}.0 for its first item"
-        )
+        hint = f"write {here}.0 for its first item"
+        raise RecipeError(f"{here} is a list of {len(holder)}, {step!r} is no index", hint=hint)
     if step >= len(holder):
-        allowed = nearest(str(step), [str(number) for number in range(len(holder))])
-        raise RecipeError(
-            f"{dotted}: {here} has no item {step}", hint=f"{allowed}; or set {here} as a whole list"
-        )
+        last = f"its last item is {here}.{len(holder) - 1}"
+        raise RecipeError(f"{here} has no item {step}", hint=f"{last}; or set {here} as a whole")
     return holder[step]

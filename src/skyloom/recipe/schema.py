@@ -239,9 +239,9 @@ class Recipe(Part):
             RecipeError: A key leads nowhere, or the changed recipe is wrong.
         """
         value = self.resolved()
-        for dotted, new in overrides.items():
-            value = changes.apply(value, dotted, new)
         try:
+            for dotted, new in overrides.items():
+                value = changed(value, dotted, new)
             return check(value)
         except Faults as faults:
             raise wrong(faults.problems, lambda _: f"{self.name} with changes") from None
@@ -280,6 +280,34 @@ def check(value: Any) -> Recipe:
         raise Faults(problems(error, Recipe, value)) from None
     except TypeError as error:
         raise Faults([Problem((), f"must hold JSON values only: {error}")]) from None
+
+
+def changed(value: dict[str, Any], dotted: str, new: Any) -> dict[str, Any]:
+    """Change one place of a value, and write out every default where the value is a recipe already.
+
+    So a change may lead into a default: ``train.optimiser.lr`` where no optimiser was written.
+
+    Args:
+        value: Nested mappings, lists and scalars.
+        dotted: Where.
+        new: The new value.
+
+    Raises:
+        Faults: The path leads nowhere.
+    """
+    try:
+        value = changes.apply(value, dotted, new)
+    except RecipeError as error:
+        raise Faults([Problem(changes.steps(dotted), error.message, error.hint, of_key=True)]) from None
+    return complete(value)
+
+
+def complete(value: dict[str, Any]) -> dict[str, Any]:
+    """Write out every default; a value that is no recipe yet comes back as it is."""
+    try:
+        return check(value).resolved()
+    except Faults:
+        return value
 
 
 def wrong(found: list[Problem], where: Callable[[Problem], str]) -> RecipeError:

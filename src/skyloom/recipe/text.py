@@ -52,6 +52,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # PyYAML leaves characters such as U+0085 bare, and reads them back as ends of lines.
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar(TAG + "str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 for _name, _pattern, _first in RULES:
     _Loader.add_implicit_resolver(TAG + _name, _pattern, _first)
     # Writing with the same rules puts quotes round text that would be read back as something else.
@@ -110,8 +117,9 @@ def read(text: str, origin: str) -> Document:
         skyloom.errors.RecipeError: example:2: a: written twice, first in line 1
           → keep one of the two
     """
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         document = Document(None, {}, {})
         if node is None:
@@ -128,7 +136,8 @@ def read(text: str, origin: str) -> Document:
             f"{origin}: not valid YAML: {problem}", hint="save the file as plain UTF-8 text"
         ) from problem
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return Document(value, document.keys, document.values)
 
 

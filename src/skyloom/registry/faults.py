@@ -39,8 +39,8 @@ EXPECTED = {
     "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
-    "too_short": "a list of at least {min_length} items",
-    "too_long": "a list of at most {max_length} items",
+    "too_short": "{what} of length {min_length} or more",
+    "too_long": "{what} of length {max_length} or less",
     "string_too_short": "text of at least {min_length} characters",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
@@ -118,7 +118,8 @@ def problems(error: pydantic.ValidationError, model: type[pydantic.BaseModel], v
         elif kind == "missing":
             found.append(Problem(place, "is missing", f"write {place[-1]!r} there", of_key=True))
         elif kind in EXPECTED:
-            phrase = EXPECTED[kind].format_map(context)
+            what = "a mapping" if context.get("field_type") == "Dictionary" else "a list"
+            phrase = EXPECTED[kind].format_map({"what": what, **context})
             if phrase not in expected.setdefault(place, []):
                 expected[place].append(phrase)
         else:
