@@ -1,0 +1,1 @@
+"""What is asked of a sky and how the answer is judged; a task names its scores and baselines."""
