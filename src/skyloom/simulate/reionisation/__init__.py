@@ -1,0 +1,237 @@
+"""Reionisation simulations as field sets, by one of two engines under one name.
+
+``21cmfast`` runs the real 21cmFAST (an extra that compiles); ``excursion`` is Skyloom's own excursion-set
+code, which needs no compiler. Both run the same design and write the same fields: ``T_b`` [mK],
+``neutral_fraction`` and ``delta``, with the neutral fraction of the box (``x_HI``) and of each slice
+(``x_HI_slice``) as labels.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from skyloom.errors import UsageError
+from skyloom.fields import Label, build
+from skyloom.fields.project import cut
+from skyloom.fields.store import ShardWriter
+from skyloom.simulate.reionisation.design import PARAMETERS, Point, latin_hypercube, prior_ranges
+from skyloom.simulate.reionisation.engine import Box
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Engine = Literal["excursion", "21cmfast"]
+Progress = Callable[[int, int], None]
+
+ENGINES = {
+    "excursion": "skyloom.simulate.reionisation.excursion",
+    "21cmfast": "skyloom.simulate.reionisation.fast21",
+}
+LINE_OF_SIGHT = "z"
+TASKS_PER_PROCESS = 16  #: 21cmFAST 4.1 keeps some 70 MB of every simulation; a fresh process gives it back
+
+
+class Reionisation:
+    """Semi-numerical simulations of reionisation, one shard a simulation.
+
+    Args:
+        engine: ``excursion`` (built in) or ``21cmfast`` (extra ``skyloom[21cmfast]``).
+        simulations: Points of the Latin hypercube, each with a seed of its own.
+        redshifts: Redshifts of each, spread over the history of reionisation.
+        size: Cells along one side.
+        box_size: Comoving side length [Mpc].
+        slices: Slices kept of each box, evenly spaced across the line of sight; 0 keeps the cubes.
+        seed: Seed of the design.
+        ranges: Prior ranges ``{parameter: [low, high]}`` in place of the default ones.
+
+    Example:
+        >>> Reionisation(simulations=2, size=16).design()[0].group
+        'sim00000'
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine = "excursion",
+        simulations: int = 200,
+        redshifts: int = 3,
+        size: int = 64,
+        box_size: float = 128.0,
+        slices: int = 8,
+        seed: int = 0,
+        ranges: dict[str, list[float]] | None = None,
+    ) -> None:
+        if engine not in ENGINES:
+            raise UsageError(f"engine {engine!r} is unknown", hint=f"allowed: {', '.join(ENGINES)}")
+        if simulations < 1 or redshifts < 1 or size < 8 or not 0 <= slices <= size:
+            raise UsageError(
+                f"simulations={simulations}, redshifts={redshifts}, size={size}, slices={slices}",
+                hint="need simulations >= 1, redshifts >= 1, size >= 8 and 0 <= slices <= size",
+            )
+        self.engine, self.size, self.box_size, self.slices = engine, size, box_size, slices
+        self.simulations, self.redshifts, self.seed, self.ranges = simulations, redshifts, seed, ranges
+        self.settings = {
+            "engine": engine,
+            "simulations": simulations,
+            "redshifts": redshifts,
+            "size": size,
+            "box_size": box_size,
+            "slices": slices,
+            "seed": seed,
+            "ranges": prior_ranges(ranges),
+        }
+
+    def design(self) -> list[Point]:
+        """Return the simulations to run: parameters, seeds and redshifts."""
+        return latin_hypercube(self.simulations, redshifts=self.redshifts, seed=self.seed, ranges=self.ranges)
+
+    def simulate(self, folder: Path, *, workers: int = 1, progress: Progress | None = None) -> Path:
+        """Run what is not in ``folder`` yet, and write it there as a stored field set.
+
+        Args:
+            folder: Where the shards go; those already whole are kept.
+            workers: Processes, one thread each. The result does not depend on their number.
+            progress: Called with (simulations done, all).
+
+        Returns:
+            ``folder``, which ``skyloom.open`` reads.
+
+        Raises:
+            MissingDependencyError: The engine is not installed.
+        """
+        code = {"skyloom": version("skyloom"), **import_module(ENGINES[self.engine]).versions()}
+        design = self.design()
+        writer = ShardWriter(
+            folder,
+            self._template(design[0], code),
+            identity=json.dumps([self.settings, code], sort_keys=True),
+        )
+        done = writer.done()
+        todo = [point for point in design if point.index not in done]
+        report = progress or (lambda count, total: None)
+        count = self.simulations - len(todo)
+        report(count, self.simulations)
+        with _pool(workers) as pool:
+            running: dict[Future[xr.Dataset], Point] = {}
+            waiting = iter(todo)
+            try:
+                while True:
+                    # A few ahead of the workers, never all: results are whole boxes.
+                    while len(running) < 2 * workers and (point := next(waiting, None)) is not None:
+                        running[pool.submit(self.one, point, code)] = point
+                    if not running:
+                        break
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        writer.write(running.pop(future).index, future.result())
+                        count += 1
+                        report(count, self.simulations)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        if not writer.finished:
+            writer.finish(shards=self.simulations)
+        return folder
+
+    def one(self, point: Point, code: dict[str, str]) -> xr.Dataset:
+        """Run one simulation and return its maps (or cubes) as a field set."""
+        boxes = import_module(ENGINES[self.engine]).run(point, size=self.size, box_size=self.box_size)
+        return self._maps(point, boxes, code)
+
+    def _template(self, point: Point, code: dict[str, str]) -> xr.Dataset:
+        """Return a field set with the structure of every simulation; its values say nothing."""
+        empty = np.zeros((self.size,) * 3, np.float32)
+        return self._maps(point, [Box(z, empty, empty, empty) for z in point.redshifts], code)
+
+    def _maps(self, point: Point, boxes: list[Box], code: dict[str, str]) -> xr.Dataset:
+        cubes = as_field_set(
+            point,
+            boxes,
+            box_size=self.box_size,
+            engine=self.engine,
+            code=code,
+            limits=prior_ranges(self.ranges),
+        )
+        if self.slices == 0:
+            return cubes
+        return cut(cubes, kind="slice", axes=[LINE_OF_SIGHT], count=self.slices)
+
+
+def as_field_set(
+    point: Point,
+    boxes: list[Box],
+    *,
+    box_size: float,
+    engine: str,
+    code: dict[str, str],
+    limits: dict[str, tuple[float, float]],
+) -> xr.Dataset:
+    """Return the boxes of one simulation as a field set of cubes.
+
+    Args:
+        point: The simulation.
+        boxes: Its boxes, one a redshift.
+        box_size: Comoving side length [Mpc].
+        engine: Which engine ran.
+        code: Versions, for the provenance.
+        limits: Prior range of each parameter.
+
+    Returns:
+        A field set of ``len(boxes)`` cubes ``(sample, z, y, x)``.
+    """
+    labels = {
+        "x_HI": Label(
+            [float(box.neutral_fraction.mean(dtype=np.float64)) for box in boxes],
+            "label", "", "neutral fraction of the box", 0.0, 1.0,
+        )
+    }  # fmt: skip
+    for name, (_, _, unit, meaning) in PARAMETERS.items():
+        values = [point.parameters[name]] * len(boxes)
+        labels[name] = Label(values, "parameter", unit, meaning, *limits[name])
+    return build(
+        {
+            "T_b": (np.stack([box.T_b for box in boxes]), "mK", "21-cm brightness temperature"),
+            "neutral_fraction": (
+                np.stack([box.neutral_fraction for box in boxes]), "", "neutral fraction of hydrogen",
+            ),
+            "delta": (np.stack([box.delta for box in boxes]), "", "matter density contrast"),
+        },
+        ids=[f"{point.group}-z{box.redshift:.2f}" for box in boxes],
+        groups=[point.group] * len(boxes),
+        seeds=[point.seed] * len(boxes),
+        box_size=box_size,
+        suite="21cmFAST" if engine == "21cmfast" else "skyloom-excursion",
+        realism="semi-numerical",
+        redshifts=[box.redshift for box in boxes],
+        labels=labels,
+        provenance={
+            "code": code,
+            "seeds": [point.seed],
+            "steps": [{"step": "simulate", "engine": engine, "redshifts": list(point.redshifts)}],
+        },
+    )  # fmt: skip
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Return worker processes that use one thread each."""
+    return ProcessPoolExecutor(
+        max_workers=workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_one_thread,
+        max_tasks_per_child=TASKS_PER_PROCESS,
+    )
+
+
+def _one_thread() -> None:
+    """Keep OpenMP and BLAS of a worker to one thread, before any of them is loaded."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"

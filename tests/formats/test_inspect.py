@@ -1,0 +1,51 @@
+"""The data doctor's numbers against NumPy's, and what it says of bad values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skyloom import fields
+from skyloom.errors import UsageError
+from skyloom.formats import inspect
+
+
+def test_extremes_mean_and_spread_agree_with_numpy_whatever_the_blocks(monkeypatch):
+    ds = fields.example()
+    ds["T_b"] = ds["T_b"] + np.float32(1e4)  # a large mean: naive sums of squares lose the spread
+    monkeypatch.setattr(inspect, "BLOCK", 5)
+    column = next(c for c in inspect.summarise(ds).columns if c.name == "T_b")
+    values = ds["T_b"].values.astype(np.float64)
+    assert column.minimum == values.min()
+    assert column.maximum == values.max()
+    assert column.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert column.spread == pytest.approx(values.std(), rel=1e-9)
+
+
+def test_histogram_counts_every_sample_in_its_redshift_and_bin():
+    ds = fields.example(groups=5, per_group=4)
+    summary = inspect.summarise(ds, bins=4)
+    assert summary.histogram.sum() == 20
+    for row, z in zip(summary.histogram, summary.redshifts, strict=True):
+        here = ds["x_HI"].values[ds["redshift"].values == z]
+        assert row.tolist() == np.histogram(here, [0, 0.25, 0.5, 0.75, 1])[0].tolist()
+
+
+def test_values_that_are_not_finite_are_counted_and_said():
+    ds = fields.example(groups=2).copy(deep=True)
+    ds["T_b"][0, 0, 0] = np.nan
+    ds["T_b"][1, 0, 0] = np.inf
+    summary = inspect.summarise(ds)
+    assert summary.bad == 2
+    assert "WARNING: 2 values are not finite" in summary.text()
+
+
+def test_the_page_names_what_is_there():
+    text = inspect.summarise(fields.example()).text()
+    for word in ("toy", "128 Mpc", "T_b", "mK", "x_HI", "samples: 24   simulations: 6", "8.00", "9.00"):
+        assert word in text
+
+
+def test_an_unknown_label_gets_a_suggestion():
+    with pytest.raises(UsageError, match="did you mean 'x_HI'"):
+        inspect.summarise(fields.example(), by="xHI")
