@@ -86,6 +86,10 @@ class StoreError(DataError):
     """A stored field set is damaged, incomplete or cannot be written."""
 
 
+class DivergedError(SkyloomError):
+    """A training left the finite numbers; the message gives the step."""
+
+
 class Interrupted(SkyloomError):
     """Work was stopped from outside and can go on where it stopped."""
 

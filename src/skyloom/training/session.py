@@ -1,0 +1,380 @@
+"""What happens in a training besides the steps: averaging, scores, checkpoints, stopping, in one callback.
+
+A checkpoint is taken after a whole step (every ``checkpoint_every`` of them, and when asked to stop) or after
+an epoch with its validation, never between: so each one is a point from which the same bits follow. At the
+end of an epoch the weights are written first, then the log, then the checkpoint; a process killed between
+them goes on from the checkpoint before and writes the same weights again.
+
+Nothing here waits for an accelerator except where a row is logged, every ``log_every`` steps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from skyloom.errors import DataError, DivergedError, Interrupted, UsageError
+from skyloom.recipe import Train
+from skyloom.runs import RunFolder
+from skyloom.training import rng
+from skyloom.training.checkpoint import Generations
+from skyloom.training.ema import MovingAverage
+from skyloom.training.log import Log
+from skyloom.training.position import Position, PositionedData, ask_again
+from skyloom.training.progress import Reporter
+from skyloom.training.signals import StopRequest
+from skyloom.training.stopping import Stopping
+from skyloom.training.weights import save_weights
+
+TRAIN_LOSS, VALIDATION_LOSS = "train/loss", "validation/loss"
+
+
+class Means:
+    """Mean scores since the last row, and of the loss over the epoch, weighted by maps.
+
+    Example:
+        >>> means = Means()
+        >>> for loss, maps in ((1.0, 2), (4.0, 1)):
+        ...     means.add({"train/loss": torch.tensor(loss)}, maps)
+        >>> means.row(lambda totals: totals)
+        {'train/loss': 2.0}
+        >>> means.epoch()
+        2.0
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._maps = 0
+        self._epoch_sum, self._epoch_maps = 0.0, 0.0
+
+    def add(self, scores: Mapping[str, Tensor], maps: int) -> None:
+        """Take in the scores of a step, without waiting for them."""
+        for name, score in scores.items():
+            # MPS has no float64.
+            wide = score.detach().to(torch.float32 if score.device.type == "mps" else torch.float64)
+            before = self._sums.get(name)
+            self._sums[name] = (
+                wide * maps if before is None else before.to(wide.device).add_(wide, alpha=maps)
+            )
+        self._maps += maps
+
+    def row(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Return the means since the last row and begin the next; ``total`` adds up over processes."""
+        names = sorted(self._sums)
+        sums = [self._sums[name] for name in names]
+        *summed, maps = total(torch.stack([*sums, torch.full_like(sums[0], self._maps)])).tolist()
+        means = {name: value / maps for name, value in zip(names, summed, strict=True)}
+        self._epoch_sum += means.get(TRAIN_LOSS, math.nan) * maps
+        self._epoch_maps += maps
+        self._sums, self._maps = {}, 0
+        return means
+
+    def epoch(self) -> float:
+        """Return the mean loss over the epoch, whose last row has been taken, and begin the next."""
+        mean = self._epoch_sum / self._epoch_maps
+        self._epoch_sum, self._epoch_maps = 0.0, 0.0
+        return mean
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all sums and counts as numbers."""
+        sums = {name: value.item() for name, value in self._sums.items()}
+        return {"sums": sums, "maps": self._maps, "epoch": (self._epoch_sum, self._epoch_maps)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``snapshot`` returned."""
+        self._sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()}
+        self._maps = state["maps"]
+        self._epoch_sum, self._epoch_maps = state["epoch"]
+
+
+class Session(Callback):
+    """The callback of a training.
+
+    Args:
+        settings: ``train`` of the recipe.
+        folder: The run.
+        data: The data, at the position where the training begins.
+        request: Tells whether somebody asked to stop.
+        reporter: Shows progress.
+        state: The checkpoint to go on from; None to begin.
+        loggers: Trackers; only the first process has any.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Train,
+        folder: RunFolder,
+        data: PositionedData,
+        request: StopRequest,
+        reporter: Reporter,
+        state: dict[str, Any] | None,
+        loggers: Iterable[Logger] = (),
+    ) -> None:
+        self.settings, self.folder, self.data = settings, folder, data
+        self.request, self.reporter, self.loggers = request, reporter, list(loggers)
+        self.position: Position = data.position
+        self.stopping = Stopping(settings.early_stopping)
+        self.log_file = Log()
+        self.means = Means()
+        self.generations = Generations(folder.path_of("state"), settings.keep)
+        self.average: MovingAverage | None = None
+        self.validation_seconds = 0.0
+        self._state = state
+        self._began, self._seconds_before = time.perf_counter(), 0.0
+        self._averaged_in = False
+        self._seeded = False
+        self._scores: dict[str, float] = {}
+        self._validation_maps = 0
+        self._learning_rate = math.nan
+        if state is not None:
+            self._take_up(state)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, interruptions not counted."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        self.stopping = Stopping(**state["stopping"])
+        self.log_file = Log(state["log"])
+        self._seconds_before, self.validation_seconds = state["seconds"]
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Restore what lives on the device, once Lightning has put everything in its place."""
+        self.request.listen()
+        if self.settings.ema is not None:
+            self.average = MovingAverage(module, self.settings.ema)
+        if self._state is not None:
+            self._restore(trainer, module, self._state)
+            self._state = {"own": self._state["ranks"][trainer.global_rank]}  # the rest is large
+        self.reporter.begin(self.settings.epochs, self.data.train.total, self.position)
+
+    def _restore(self, trainer: Trainer, module: LightningModule, state: dict[str, Any]) -> None:
+        try:
+            module.load_state_dict(state["model"])
+            trainer.optimizers[0].load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise DataError(
+                f"the checkpoint in {self.generations.folder} does not fit the method: {error}",
+                hint="resume with the recipe that the run was begun with",
+            ) from error
+        trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["scheduler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.means.restore(state["ranks"][trainer.global_rank]["means"])
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Forget the scores of the epoch before: Lightning keeps them for ever."""
+        trainer.callback_metrics.clear()
+        if self.position.batch == 0:
+            ask_again(trainer, False)
+        self._seeded = False
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed the epoch, or go on in the middle of one, after the loaders have drawn what they draw."""
+        if not self._seeded:
+            self._seeded = True
+            if self.position.batch and self._state is not None:
+                rng.set_generator_state(self._state["own"]["generators"])
+            else:
+                rng.seed_epoch(self.settings.seed, self.position.epoch, trainer.global_rank)
+        self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Any) -> None:
+        """Clip the gradient; Lightning's own clipping refuses fused optimisers under bf16."""
+        if self.settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), self.settings.gradient_clip)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count, average, log, and save where it is time."""
+        self.position.batch += 1
+        self.position.step += 1
+        self.means.add(self._step_scores(trainer, outputs["loss"]), len(batch["row"]))
+        if self.average is not None:
+            self.average.update()
+        self.reporter.step(self.position)
+        if self.position.batch == self.data.train.total:
+            return  # the end of the epoch writes its own row and checkpoint, after the validation
+        step = self.position.step
+        if step % self.settings.log_every == 0:
+            self._write_row(trainer, self._row(trainer))
+        stop = self._asked_to_stop(trainer)
+        if stop or step % self.settings.checkpoint_every == 0:
+            self._save(trainer, module)
+        if stop:
+            raise self._interrupted()
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Judge the averaged weights."""
+        self._validation_began = time.perf_counter()
+        self._validation_maps = 0
+        self.reporter.validating()
+        self._exchange(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the maps of this process."""
+        self._validation_maps += len(batch["row"])
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Keep the scores."""
+        self._exchange(trainer)
+        found = {
+            name: value for name, value in trainer.callback_metrics.items() if name.startswith("validation/")
+        }
+        self._scores = self._mean_over_processes(trainer, found)
+        self.validation_seconds += time.perf_counter() - self._validation_began
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write the row, the weights and the checkpoint of the epoch; decide whether to go on."""
+        row = self._row(trainer) | {"train/loss_epoch": self.means.epoch()} | self._scores
+        if VALIDATION_LOSS not in row:
+            raise UsageError(
+                f"{type(module).__name__} logged no {VALIDATION_LOSS!r}, which picks the best weights",
+                hint="log it in validation_step, and give the validation side at least one map",
+            )
+        self._refuse_divergence(VALIDATION_LOSS, row[VALIDATION_LOSS])
+        epoch = self.position.epoch + 1
+        best = self.stopping.improves(row[VALIDATION_LOSS], epoch)
+        self._write_weights(trainer, module, epoch, best)
+        self.position.epoch, self.position.batch = epoch, 0
+        self.data.next_epoch()
+        self._write_row(trainer, row)
+        self._save(trainer, module)
+        self.reporter.epoch(row, best)
+        if self.stopping.done:
+            trainer.should_stop = True
+        elif epoch < self.settings.epochs and self._asked_to_stop(trainer, always=True):
+            raise self._interrupted()
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        """Leave the module with its own weights, not the average."""
+        if self._averaged_in:
+            self._exchange(trainer)
+
+    def _exchange(self, trainer: Trainer) -> None:
+        if self.average is not None:
+            self.average.exchange()
+            self._averaged_in = not self._averaged_in
+
+    def _step_scores(self, trainer: Trainer, minimised: Tensor) -> dict[str, Tensor]:
+        """Return what the method logged in this step; the loss that it minimises where it logged none."""
+        scores = {
+            name: value
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("train/") and not name.endswith(("_step", "_epoch"))
+        }
+        return {TRAIN_LOSS: minimised, **scores}
+
+    def _row(self, trainer: Trainer) -> dict[str, Any]:
+        means = self.means.row(lambda totals: trainer.strategy.reduce(totals, reduce_op="sum"))
+        self._refuse_divergence(TRAIN_LOSS, means[TRAIN_LOSS])
+        return {
+            "step": self.position.step,
+            "epoch": self.position.epoch + 1,
+            "seconds": round(self.seconds, 3),
+            "lr": self._learning_rate,
+            **means,
+        }
+
+    def _write_row(self, trainer: Trainer, row: Mapping[str, Any]) -> None:
+        self.log_file.add(row)
+        self.reporter.row(row)
+        for logger in self.loggers:
+            scores = {name: value for name, value in row.items() if name != "step"}
+            logger.log_metrics(scores, step=row["step"])
+
+    def _mean_over_processes(self, trainer: Trainer, scores: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return each score as a number; over processes, weighted by the maps that each has judged."""
+        if trainer.world_size == 1:
+            return {name: float(value) for name, value in scores.items()}
+        names, maps = sorted(scores), float(self._validation_maps)
+        mine = torch.tensor([float(scores[name]) * maps for name in names] + [maps], dtype=torch.float64)
+        *sums, count = trainer.strategy.reduce(
+            mine.to(trainer.strategy.root_device), reduce_op="sum"
+        ).tolist()
+        return {name: value / count for name, value in zip(names, sums, strict=True)}
+
+    def _refuse_divergence(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the training diverged: {name} is {value} at step {self.position.step}",
+                hint="lower the learning rate (train.optimiser.lr), set train.gradient_clip, "
+                "or look for NaN in the data with skyloom inspect",
+            )
+
+    def _asked_to_stop(self, trainer: Trainer, always: bool = False) -> bool:
+        asked = self.request.caught is not None
+        if trainer.world_size == 1:
+            return asked
+        # All processes leave at the same step, or those that stay wait for ever; asking costs a round trip.
+        if not always and self.position.step % self.settings.log_every:
+            return False
+        flag = torch.tensor(float(asked), device=trainer.strategy.root_device)
+        return bool(trainer.strategy.reduce(flag, reduce_op="sum").item() > 0)
+
+    def _interrupted(self) -> Interrupted:
+        name = self.request.caught.name if self.request.caught is not None else "another process"
+        return Interrupted(
+            f"stopped by {name} after step {self.position.step}; all is saved in {self.folder.path}",
+            hint=f"skyloom train {self.folder.path / 'recipe.yaml'} --resume goes on there",
+        )
+
+    def _write_weights(self, trainer: Trainer, module: LightningModule, epoch: int, best: bool) -> None:
+        if not trainer.is_global_zero:
+            return
+        facts = {
+            "epoch": epoch,
+            "step": self.position.step,
+            "validation_loss": self._scores[VALIDATION_LOSS],
+            "averaged": self.average is not None,
+        }
+        self._exchange(trainer)
+        for name in ("last", "best") if best else ("last",):
+            path = self.folder.path_of(f"weights/{name}.safetensors")
+            save_weights(path, module.state_dict(), module.spec, **facts)  # type: ignore[arg-type]
+        self._exchange(trainer)
+
+    def _save(self, trainer: Trainer, module: LightningModule) -> None:
+        own = {"generators": rng.generator_state(), "means": self.means.snapshot()}
+        ranks: list[Any] = [own] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(ranks, own)
+        if not trainer.is_global_zero:
+            return
+        self.log_file.write(self.folder.path_of("log.csv"))
+        self.generations.save(
+            self.position.step,
+            {
+                "settings": json.dumps(self.settings.model_dump(mode="json")),
+                "position": vars(self.position).copy(),
+                "model": module.state_dict(),
+                "optimiser": trainer.optimizers[0].state_dict(),
+                "scheduler": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+                "stopping": self.stopping.state_dict(),
+                "seconds": (self.seconds, self.validation_seconds),
+                "log": self.log_file.text(),
+                "ranks": ranks,
+            },
+        )
