@@ -119,13 +119,8 @@ def summarise(ds: xr.Dataset, *, by: str | None = None, bins: int = 10) -> Summa
     if by is not None and by not in names:
         raise UsageError(f"no label {by!r}", hint=nearest(by, names))
     by = by or ("x_HI" if "x_HI" in names else next(iter(names), ""))
-    columns = [_column(name, "field", ds[name].attrs["units"], ds[name].shape, _blocks(ds[name])) for name in fields.fields(ds)]  # fmt: skip
-    columns += [
-        _column(
-            name, ds[name].attrs["role"], ds[name].attrs["units"], ds[name].shape, iter([ds[name].values])
-        )
-        for name in names
-    ]
+    columns = [_column(name, "field", ds[name]) for name in fields.fields(ds)]
+    columns += [_column(name, ds[name].attrs["role"], ds[name]) for name in names]
     histogram, redshifts, edges = _histogram(ds, by, bins) if by else (np.zeros((0, 0), int), (), ())
     box = f"{ds.attrs['box_size']:g} {ds.attrs['box_size_unit']}"
     return Summary(
