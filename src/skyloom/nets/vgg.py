@@ -56,7 +56,7 @@ class VGG(nn.Module):
         poolings = len(widths) - 1
         if size < 2**poolings:
             raise ShapeError(
-                f"vgg with {len(widths)} widths needs maps of {2**poolings} pixels a side or more, found {size}",
+                f"vgg with {len(widths)} widths needs {2**poolings} pixels a side or more, found {size}",
                 hint="shorten `widths` or use larger maps",
             )
         self.in_channels, self.size = in_channels, size

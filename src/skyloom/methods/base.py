@@ -1,0 +1,159 @@
+"""What every method shares: the batch, the logged losses, the optimiser and the way to be rebuilt.
+
+A method is saved as its ``spec`` (JSON) beside its state dict; `rebuild` makes the same module from the spec,
+so weights are loaded without unpickling anything.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, ClassVar
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from skyloom import registry
+from skyloom.errors import ShapeError
+from skyloom.registry import Kind
+
+Net = Annotated[dict[str, Any], Kind("net")]
+Batch = dict[str, Tensor]
+
+
+@contextmanager
+def prediction_mode(module: nn.Module) -> Iterator[None]:
+    """Switch dropout off and normalisation to its running values, and put every layer back afterwards.
+
+    Args:
+        module: Any module; layers that were frozen in one mode return to that mode.
+
+    Example:
+        >>> layer = nn.Dropout(0.5)
+        >>> with prediction_mode(layer):
+        ...     layer.training
+        False
+        >>> layer.training
+        True
+    """
+    before = [(layer, layer.training) for layer in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for layer, training in before:
+            layer.training = training
+
+
+class Method(lightning.LightningModule, ABC):
+    """Base of the methods: a network, a loss, and predictions with or without errors.
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of targets ``P``.
+        size: Side length of the maps, pixels.
+        arguments: The recipe arguments, JSON values with every default written out.
+
+    Attributes:
+        name: The name in the registry.
+        spec: JSON from which `rebuild` makes the same module.
+        optimisation: Makes the optimiser (or any value that Lightning's ``configure_optimizers`` may return)
+            from the weights; None gives AdamW with a learning rate of 1e-3.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, in_channels: int, out_features: int, size: int, arguments: dict[str, Any]) -> None:
+        super().__init__()
+        self.out_features = out_features
+        self.spec = {"name": self.name, "data": [in_channels, out_features, size], "arguments": arguments}
+        self.optimisation: Callable[[Iterable[nn.Parameter]], Any] | None = None
+
+    @abstractmethod
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the predicted mean, standardised, ``(B, P)``; differentiable with respect to the maps."""
+
+    @abstractmethod
+    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is minimised and what is logged, both averaged over the batch, shape ``()``.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            targets: Shape ``(B, P)``, standardised.
+        """
+
+    @abstractmethod
+    def predict(
+        self, maps: Tensor, *, draws: int = 0, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Predict with dropout off and running normalisation, without gradients.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            draws: Samples of the posterior wanted for each map.
+            generator: Source of the samples, on the device of the maps; None starts one from seed 0.
+
+        Returns:
+            ``mean`` of shape ``(B, P)``, ``sd`` of shape ``(B, P)`` where the method knows it, and
+            ``samples`` of shape ``(B, draws, P)`` where ``draws > 0``; all standardised.
+        """
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch and log ``train/loss``."""
+        maps, targets = self.check(batch)
+        minimised, logged = self.losses(maps, targets)
+        self.log("train/loss", logged.detach(), batch_size=len(maps))
+        return minimised
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``validation/loss``, averaged over the side."""
+        maps, targets = self.check(batch)
+        _, logged = self.losses(maps, targets)
+        self.log("validation/loss", logged, batch_size=len(maps), on_epoch=True, sync_dist=True)
+
+    def check(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return maps and targets of a batch.
+
+        Raises:
+            ShapeError: The targets are not ``(B, P)``.
+        """
+        maps, targets = batch["maps"], batch["targets"]
+        if targets.shape != (len(maps), self.out_features):
+            raise ShapeError(
+                f"method {self.name!r} was built for targets of shape ({len(maps)}, {self.out_features}), "
+                f"found {tuple(targets.shape)}",
+                hint="build the method again with as many outputs as there are parameters",
+            )
+        return maps, targets
+
+    def configure_optimizers(self) -> Any:
+        """Return what ``optimisation`` makes of the weights that are trained."""
+        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        if self.optimisation is not None:
+            return self.optimisation(weights)
+        return registry.build("adamw", "optimiser")(weights)
+
+
+def rebuild(spec: dict[str, Any]) -> Method:
+    """Make a method from its saved ``spec``; its weights are random until a state dict is loaded.
+
+    Args:
+        spec: ``{"name": ..., "data": [in_channels, out_features, size], "arguments": {...}}``.
+
+    Returns:
+        The method.
+
+    Raises:
+        RegistryError: The method, its network or an argument is unknown to this installation.
+
+    Example:
+        >>> spec = {"name": "mean_squared", "data": [1, 2, 16], "arguments": {"net": {"name": "resnet"}}}
+        >>> rebuild(spec).out_features
+        2
+    """
+    method: Method = registry.build(
+        {"name": spec["name"], **spec["arguments"]}, "method", data=tuple(spec["data"])
+    )
+    return method
