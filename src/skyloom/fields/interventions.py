@@ -73,7 +73,7 @@ def flatten_spectrum(maps: NDArray[Any]) -> NDArray[Any]:
 
     Example:
         >>> from skyloom.statistics import power_spectrum
-        >>> smooth_map = smooth(np.random.default_rng(0).standard_normal((64, 64)), 3.0)
+        >>> smooth_map = smooth(np.random.default_rng(0).standard_normal((64, 64)), 1.0)
         >>> P_k = power_spectrum(flatten_spectrum(smooth_map), box=64.0, bins=8).power
         >>> bool(P_k.max() / P_k.min() < 1.2)
         True

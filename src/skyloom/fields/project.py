@@ -186,7 +186,7 @@ def _means(cube: Any, axis: int, starts: list[int], cells: int) -> Any:
         cube.take((start + np.arange(cells)) % N, axis=axis).mean(axis=axis, dtype=np.float64)
         for start in starts
     ]
-    return _stacked(maps).astype(cube.dtype)
+    return _stacked(maps).astype(np.result_type(cube.dtype, np.float16))  # a mean of integers is none
 
 
 def _stacked(arrays: list[Any]) -> Any:
