@@ -46,8 +46,8 @@ def power_spectrum(
     Args:
         field: Real values, shape ``(..., N, N)`` or ``(..., N, N, N)``, in any unit ``u``.
         box: Side length of the box in any length unit ``l``.
-        periodic: Whether opposite faces touch. If not, a Hann window is applied and its power divided out; the
-            mean that is subtracted then takes a part of the first bin with it.
+        periodic: Whether opposite faces touch. If not, a Hann window is applied and its power divided out;
+            the mean that is subtracted then takes a part of the first bin with it.
         bins: Equal-width bins between the fundamental mode ``2π / box`` and Nyquist, ``π N / box``.
         dims: 2 for maps, 3 for cubes; the axes before them are a batch.
 
