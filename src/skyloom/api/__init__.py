@@ -1,0 +1,34 @@
+"""The front door: everything the command line does, as functions.
+
+``load_recipe`` and ``run`` do all; ``train``, ``evaluate``, ``explain`` and ``report`` are its steps;
+``load_run`` opens a trained run for predictions.
+"""
+
+from skyloom.api.all_in_one import compare, headline, run
+from skyloom.api.data import samples
+from skyloom.api.health import doctor
+from skyloom.api.importing import import_, inspect, make
+from skyloom.api.judging import evaluate, explain, predict, report
+from skyloom.api.run import Run, load_run
+from skyloom.api.training import split, train
+from skyloom.recipe import load as load_recipe
+
+__all__ = [
+    "Run",
+    "compare",
+    "doctor",
+    "evaluate",
+    "explain",
+    "headline",
+    "import_",
+    "inspect",
+    "load_recipe",
+    "load_run",
+    "make",
+    "predict",
+    "report",
+    "run",
+    "samples",
+    "split",
+    "train",
+]

@@ -1,0 +1,139 @@
+"""From a recipe's source to samples that can be split: simulate or import once, select, balance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom import fields, registry
+from skyloom.errors import DataError, nearest
+from skyloom.fields import store
+from skyloom.fields.project import cut
+from skyloom.fields.selection import balance, select
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from skyloom.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+FOLDER = "SKYLOOM_DATA"  #: environment variable: where simulated and imported sets are kept
+BLOCK = 512  #: maps read at once
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a stored field set that a recipe uses.
+
+    Args:
+        reader: The stored field set.
+        rows: Their rows in it, shape ``(n,)``.
+        fields: Fields that the network sees, in the order of its channels.
+    """
+
+    reader: store.Reader
+    rows: np.ndarray
+    fields: tuple[str, ...]
+
+    @property
+    def table(self) -> xr.Dataset:
+        """Coordinates of the samples."""
+        return self.reader.table.isel(sample=self.rows)
+
+    @property
+    def box(self) -> float:
+        """Comoving side of a map, in the set's own unit."""
+        return float(self.reader.attrs["box_size"])
+
+    @property
+    def periodic(self) -> bool:
+        """Whether opposite edges of a map touch."""
+        return bool(self.reader.attrs["periodic"])
+
+    @property
+    def size(self) -> int:
+        """Pixels along one side of a map."""
+        return int(self.reader.shape(self.fields[0])[-1])
+
+    def rows_of(self, ids: tuple[str, ...]) -> np.ndarray:
+        """Return the rows of sample ids, in the order of the file."""
+        return np.sort(self.rows[np.isin(self.reader.ids[self.rows], np.asarray(ids, dtype=str))])
+
+    def maps(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return raw maps, each field ``(n, H, W)`` in its unit."""
+        return {name: self.reader.read(name, rows) for name in self.fields}
+
+
+def samples(recipe: Recipe, *, progress: Progress | None = None) -> Samples:
+    """Return the samples of a recipe; what is not there yet is simulated or imported first.
+
+    Args:
+        recipe: The recipe.
+        progress: Called with (done, all) while simulations or shards are made.
+
+    Returns:
+        The samples after ``select`` and ``balance``.
+
+    Raises:
+        DataError: A field or label is not in the data, or no sample is left.
+    """
+    reader = store.Reader(stored(recipe, progress=progress))
+    for name in recipe.data.fields:
+        if name not in reader.fields:
+            raise DataError(
+                f"field {name!r} of the recipe is not in {recipe.data.source['name']}",
+                hint=nearest(name, reader.fields),
+            )
+    keep = select(reader.table, recipe.data.select)
+    rows = np.flatnonzero(keep)
+    if recipe.data.balance is not None:
+        settings = recipe.data.balance.model_dump()
+        rows = rows[balance(reader.table.isel(sample=rows), **settings)]
+    return Samples(reader, rows, tuple(recipe.data.fields))
+
+
+def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
+    """Return the folder of the recipe's field set, made now where it is not there yet."""
+    source, maps = recipe.data.source, recipe.data.maps
+    name = source["name"]
+    if name in registry.names("simulator"):
+        made = data_folder() / f"{name}-{_digest(source)}"
+        simulator = registry.build(source, "simulator")
+        simulator.simulate(made, workers=os.cpu_count() or 1, progress=progress)
+        if maps is None:
+            return made
+        ds, key = store.open(made), [source, maps.model_dump()]
+    else:
+        reader = registry.build(source, "format")
+        if maps is None and (folder := getattr(reader, "folder", None)) and store_at(folder):
+            return Path(folder)
+        ds = reader.read()
+        inputs = fields.provenance(ds)["inputs"]
+        key = [source, maps and maps.model_dump(), [entry["sha256"] for entry in inputs]]
+    folder = data_folder() / f"{name}-{_digest(key)}"
+    if not store_at(folder):
+        if maps is not None:
+            ds = cut(ds, kind=maps.cut, axes=maps.axis, count=maps.count, depth=maps.depth, size=maps.size)
+        store.write(ds, folder, progress=progress)
+    return folder
+
+
+def store_at(folder: Path) -> bool:
+    """Return whether a whole stored field set lies in a folder."""
+    return (Path(folder) / "manifest.json").is_file()
+
+
+def data_folder() -> Path:
+    """Return where simulated and imported sets are kept: ``$SKYLOOM_DATA``, or ``data`` here."""
+    return Path(os.environ.get(FOLDER, "data"))
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

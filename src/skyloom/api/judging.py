@@ -1,0 +1,203 @@
+"""Evaluating, explaining and reporting a trained run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom import registry
+from skyloom.api.data import BLOCK, Samples, samples
+from skyloom.api.run import Run, load_run, timed_outputs
+from skyloom.errors import UsageError, nearest
+from skyloom.evaluate.calibration import Conformal
+from skyloom.evaluate.floors import label_noise
+from skyloom.evaluate.scorecard import scorecard
+from skyloom.runs import SIDES, atomic_path
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+EXPLAINED = 256  #: maps of the validation side that explanations look at
+SEED = 0  #: of posterior draws and of the choice of maps to explain
+
+
+def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
+    """Judge a trained run on one side and write ``evaluate/<side>/``.
+
+    The widths of the intervals are fitted on the validation side first, so a look at the test side never
+    changes anything but the count of looks.
+
+    Args:
+        path: The run's folder.
+        side: ``validation`` or ``test``.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        UsageError: There is no such side.
+        DataError: The folder is no trained run.
+    """
+    if side not in SIDES:
+        raise UsageError(f"there is no side {side!r}", hint=nearest(side, SIDES))
+    run = load_run(path)
+    data = samples(run.recipe)
+    run.calibration = None
+    raw, _ = _predicted(run, data, "validation")
+    run.calibration = Conformal.fit(raw, levels=run.task.levels)
+    run.folder.write_json("calibration.json", run.calibration.state())
+    looks = run.folder.look(side)
+    prediction, seconds = _predicted(run, data, side)
+    train = data.table.isel(sample=np.isin(data.table["sample"].values, run.split.sides["train"]))
+    here = data.table.sel(sample=prediction["sample"].values)
+    floor = label_noise(train, here, run.task.parameters, levels=run.task.levels, scores=run.task.score_names)
+    settings = run.recipe.evaluate
+    metrics = scorecard(
+        prediction,
+        baselines=_baselines(run, data, side),
+        floors={} if floor is None else {"label_noise": floor},
+        bootstrap=settings.bootstrap,
+        seed=settings.seed,
+        looks=looks,
+        seconds_per_sample=seconds,
+    )
+    _write_dataset(run.folder.path_of(f"evaluate/{side}/predictions.nc"), prediction)
+    if settings.statistics:
+        _write_dataset(run.folder.path_of(f"evaluate/{side}/statistics.nc"), _statistics(run, data, side))
+    run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
+    run.folder.mark("evaluated", side=side)
+    return metrics
+
+
+def explain(path: Path) -> list[Path]:
+    """Ask the trained network what the recipe's ``explain`` asks, on the validation side.
+
+    The test side is left alone: an explanation is a look too.
+
+    Args:
+        path: The run's folder.
+
+    Returns:
+        The files written, one an explanation.
+    """
+    import torch
+
+    from skyloom.explain.context import Context
+
+    run = load_run(path)
+    data = samples(run.recipe)
+    rows = data.rows_of(run.split.sides["validation"])
+    if len(rows) > EXPLAINED:
+        rows = np.sort(np.random.default_rng(SEED).choice(rows, EXPLAINED, replace=False))
+    raw = np.stack([data.maps(rows)[name] for name in data.fields], axis=1)
+    table = data.reader.table.isel(sample=rows)
+
+    def standardise(maps: np.ndarray) -> Any:
+        return torch.from_numpy(run.inputs({name: maps[:, c] for c, name in enumerate(data.fields)}))
+
+    context = Context(
+        truth=run.task.targets(table),
+        raw=raw,
+        transform=standardise,
+        groups=table["group"].values,
+        parameters=run.task.parameters,
+    )
+    written = []
+    for number, spec in enumerate(run.recipe.explain):
+        explanation = registry.build(spec, "explanation")
+        found: xr.Dataset = explanation.explain(
+            run.method, standardise(raw), 0, generator=torch.Generator().manual_seed(SEED), context=context
+        )
+        name = spec["name"] if _unique(run.recipe.explain, spec["name"]) else f"{spec['name']}-{number}"
+        target = run.folder.path_of(f"explain/{name}.nc")
+        _write_dataset(target, found)
+        written.append(target)
+    return written
+
+
+def report(path: Path) -> Path:
+    """Write the run's figures, its page and its card.
+
+    Args:
+        path: The run's folder.
+
+    Returns:
+        ``report.html``.
+    """
+    from skyloom.report import build
+    from skyloom.runs.card import card
+
+    folder = Path(path)
+    page: Path = build(folder)
+    (folder / "card.md").write_text(card(folder), encoding="utf-8")
+    return page
+
+
+def predict(path: Path, field_set: Path, output: Path) -> Path:
+    """Predict for the maps of a stored field set or native file, and write netCDF.
+
+    Args:
+        path: The run's folder.
+        field_set: What to read.
+        output: The netCDF file to write.
+
+    Returns:
+        ``output``.
+    """
+    from skyloom import formats
+
+    _write_dataset(Path(output), load_run(path).predict(formats.read(field_set)))
+    return Path(output)
+
+
+def _predicted(run: Run, data: Samples, side: str) -> tuple[xr.Dataset, float]:
+    rows = data.rows_of(run.split.sides[side])
+    outputs, seconds = timed_outputs(run, data.maps(rows), seed=SEED)
+    return run.interpret(outputs, data.reader.table.isel(sample=rows), side=side), seconds
+
+
+def _baselines(run: Run, data: Samples, side: str) -> dict[str, xr.Dataset]:
+    """Fit the recipe's baselines on the train side, on what the network sees, and let them predict."""
+    train, here = (data.rows_of(run.split.sides[name]) for name in ("train", side))
+    maps = run.inputs(data.maps(train))
+    table = data.reader.table.isel(sample=train)
+    targets = run.task.targets(table)
+    found = {}
+    for spec in run.recipe.evaluate.baselines:
+        baseline = registry.build(spec, "baseline")
+        baseline.fit(maps, targets, table["group"].values, box=data.box, periodic=data.periodic)
+        outputs = baseline.predict(run.inputs(data.maps(here)))
+        side_table = data.reader.table.isel(sample=here)
+        found[spec["name"]] = run.task.to_physical(outputs, side_table, side=side, leaky=run.split.leaky)
+    return found
+
+
+def _statistics(run: Run, data: Samples, side: str) -> xr.Dataset:
+    from skyloom.evaluate.statistics import compute
+
+    maps, tables = {}, {}
+    for name in {"train", side}:
+        rows = data.rows_of(run.split.sides[name])
+        blocks = [data.maps(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
+        maps[name] = {field: np.concatenate([block[field] for block in blocks]) for field in data.fields}
+        tables[name] = data.reader.table.isel(sample=rows)
+    return compute(
+        run.recipe.evaluate.statistics, maps, tables, box=data.box, periodic=data.periodic,
+        units={name: data.reader.field_attrs(name)["units"] for name in data.fields},
+    )  # fmt: skip
+
+
+def _unique(specs: list[dict[str, Any]], name: str) -> bool:
+    return sum(spec["name"] == name for spec in specs) == 1
+
+
+def _write_dataset(path: Path, ds: xr.Dataset) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name, value in ds.attrs.items():
+        if isinstance(value, (dict, list, bool)):
+            ds.attrs[name] = json.dumps(value)
+    with atomic_path(path) as whole:
+        ds.to_netcdf(whole, engine="h5netcdf")

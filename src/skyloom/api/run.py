@@ -1,0 +1,170 @@
+"""A trained run, opened: predictions in physical units with errors, for any field set."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom import recipe as recipes
+from skyloom import registry
+from skyloom.errors import DataError, nearest
+from skyloom.evaluate.calibration import Conformal
+from skyloom.fields.transforms import FieldTransforms
+from skyloom.runs import RunFolder
+from skyloom.splits import Split
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+
+    from skyloom.methods.base import Method
+    from skyloom.recipe import Recipe
+    from skyloom.tasks.infer import Infer
+
+BATCH = 256
+DRAWS = 256  #: posterior draws kept of each sample
+
+
+@dataclass
+class Run:
+    """A trained run.
+
+    Args:
+        folder: Its folder.
+        recipe: Its recipe.
+        task: The task, fitted.
+        method: The trained method, in evaluation mode.
+        transforms: The transforms, fitted on the train side.
+        calibration: Interval widths fitted on the validation side; absent before the first evaluation.
+
+    Example:
+        ``skyloom.load_run("runs/neutral-fraction").predict(skyloom.open("my-maps"))``
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    task: Infer
+    method: Method
+    transforms: FieldTransforms
+    calibration: Conformal | None
+
+    @property
+    def split(self) -> Split:
+        """The split that the run was trained with."""
+        return Split.from_dict(self.folder.read_json("split.json"))
+
+    def inputs(self, maps: dict[str, np.ndarray]) -> np.ndarray:
+        """Return transformed maps, channels in the recipe's order, shape ``(n, C, H, W)`` float32."""
+        transformed, _ = self.transforms.apply(maps)
+        return np.stack([transformed[name] for name in self.recipe.data.fields], axis=1).astype(np.float32)
+
+    def outputs(self, maps: dict[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
+        """Return the method's standardised outputs for raw maps ``(n, H, W)`` of each field."""
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        draws = DRAWS if self.recipe.method["name"] == "posterior" else 0
+        x = torch.from_numpy(self.inputs(maps))
+        parts: list[dict[str, torch.Tensor]] = []
+        with torch.inference_mode():
+            parts = [self.method.predict(batch, draws=draws, generator=generator) for batch in x.split(BATCH)]
+        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+    def predict(self, ds: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
+        """Return what the network infers from the maps of a field set.
+
+        Args:
+            ds: A field set with the fields of the recipe, in its units; labels are not needed.
+            seed: Seed of posterior draws.
+
+        Returns:
+            ``mean`` and, where the method knows it, ``sd``, ``lower`` and ``upper`` by level (repaired on
+            the validation side), all ``(sample, parameter)`` in physical units; ``truth`` is NaN for labels
+            that the set does not have.
+
+        Raises:
+            DataError: A field is missing, has another unit, or its maps are not finite.
+        """
+        maps = {name: self._field(ds, name) for name in self.recipe.data.fields}
+        table = ds.drop_vars(list(ds.data_vars))
+        return self.interpret(self.outputs(maps, seed=seed), table)
+
+    def interpret(self, outputs: dict[str, np.ndarray], table: xr.Dataset, *, side: str = "") -> xr.Dataset:
+        """Return standardised outputs as a prediction in physical units, intervals repaired."""
+        found = self.task.to_physical(outputs, table, side=side, leaky=self.split.leaky)
+        return found if self.calibration is None else self.calibration.apply(found)
+
+    def _field(self, ds: xr.Dataset, name: str) -> np.ndarray:
+        if name not in ds:
+            raise DataError(
+                f"the field set has no field {name!r}, which the run was trained on",
+                hint=nearest(name, map(str, ds.data_vars)),
+            )
+        wanted = self.folder.read_json("transforms.json")["units"][name]
+        if ds[name].attrs.get("units", "") != wanted:
+            raise DataError(
+                f"field {name!r} is in {ds[name].attrs.get('units', '')!r}, the run was trained on {wanted!r}",
+                hint="convert it, and set the attribute 'units'",
+            )
+        values = np.asarray(ds[name].values, dtype=np.float32)
+        if values.ndim != 3:
+            raise DataError(
+                f"field {name!r} has dimensions {ds[name].dims}, the run needs maps (sample, y, x)",
+                hint="cut maps from cubes first, with skyloom.fields.project.cut",
+            )
+        bad = ~np.isfinite(values).all(axis=(1, 2))
+        if bad.any():
+            raise DataError(
+                f"field {name!r} of sample {str(ds['sample'].values[bad][0])!r} is not finite",
+                hint=f"{int(bad.sum())} of {len(values)} maps hold NaN or infinity; drop or mend them",
+            )
+        return values
+
+
+def load_run(path: Path | str) -> Run:
+    """Open a trained run.
+
+    Args:
+        path: Its folder.
+
+    Returns:
+        The run with its best weights.
+
+    Raises:
+        DataError: The folder is no trained run; the message names what is missing.
+    """
+    from skyloom.training.weights import load_weights, read_header
+
+    needed = ("transforms.json", "task.json", "split.json", "weights/best.safetensors")
+    folder = RunFolder.open(path, need=needed)
+    recipe = recipes.load(folder.path_of("recipe.yaml"))
+    weights = folder.path_of("weights/best.safetensors")
+    method = make_method(recipe, read_header(weights)["method"]["data"])
+    load_weights(method, weights)
+    task_class: Any = registry.get(recipe.task["name"], "task")
+    calibration = folder.read_json("calibration.json") if folder.has("calibration.json") else None
+    return Run(
+        folder=folder,
+        recipe=recipe,
+        task=task_class.from_state(folder.read_json("task.json")),
+        method=method.eval(),
+        transforms=FieldTransforms.from_state(folder.read_json("transforms.json")["fields"]),
+        calibration=Conformal.from_state(calibration) if calibration else None,
+    )
+
+
+def make_method(recipe: Recipe, data: list[int]) -> Method:
+    """Return the recipe's method, untrained; ``data`` is (channels, targets, pixels)."""
+    method: Method = registry.build(recipe.method, "method", data=tuple(data))
+    return method
+
+
+def timed_outputs(run: Run, maps: dict[str, np.ndarray], *, seed: int) -> tuple[dict[str, np.ndarray], float]:
+    """Return the outputs and the seconds that one sample took."""
+    start = time.perf_counter()
+    outputs = run.outputs(maps, seed=seed)
+    return outputs, (time.perf_counter() - start) / len(outputs["mean"])

@@ -1,0 +1,185 @@
+"""Splitting and training by a recipe, in a run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom import registry
+from skyloom.api.data import BLOCK, Samples, samples
+from skyloom.api.run import make_method
+from skyloom.errors import LeakError, UsageError
+from skyloom.fields.transforms import FieldTransforms, Pipeline
+from skyloom.runs import RunFolder
+from skyloom.splits import AuditedSplit, Split, audit, fingerprint
+
+if TYPE_CHECKING:
+    from skyloom.recipe import Recipe
+    from skyloom.tasks.infer import Infer
+
+Progress = Callable[[int, int], None]
+
+
+def split(recipe: Recipe, *, progress: Progress | None = None) -> AuditedSplit:
+    """Deal the samples of a recipe to sides and audit the result, without training anything.
+
+    Args:
+        recipe: The recipe.
+        progress: Called with (done, all) while data are made.
+
+    Returns:
+        The audited split; ``text()`` is the audit.
+
+    Raises:
+        LeakError: Information would pass from one side to another.
+    """
+    data = samples(recipe, progress=progress)
+    return audit(data.table, assign(recipe, data), fingerprints=fingerprints(data))
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: str | None = None,
+    making: Progress | None = None,
+) -> Path:
+    """Train by a recipe.
+
+    Args:
+        recipe: The recipe.
+        folder: The run's folder.
+        resume: Go on with an interrupted training; return at once where it has ended.
+        force: Replace a run that stands there.
+        progress: ``bar``, ``lines`` or ``quiet``; the bar on a terminal if not given.
+        making: Called with (done, all) while data are made.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        LeakError: The split leaks; ``audit.txt`` says where.
+        Interrupted: Stopped from outside; the message gives the command that goes on.
+    """
+    from skyloom.loading import MapDataModule
+    from skyloom.training import fit
+
+    run = _open(folder, recipe, resume=resume, force=force)
+    if run.complete:
+        return run.path
+    data = samples(recipe, progress=making)
+    audited, transforms = _audited(recipe, data, run)
+    task, targets = _targets(recipe, data, audited)
+    channels, size = len(data.fields), data.size
+    # Weights follow from the seed alone, whatever was drawn before.
+    method = _seeded(recipe, [channels, targets.shape[1], size])
+    units = {name: data.reader.field_attrs(name)["units"] for name in data.fields}
+    if _is_first():
+        run.write_json("transforms.json", {"fields": transforms.state(), "units": units})
+        run.write_json("task.json", task.state())
+        run.record(
+            inputs=_inputs(data),
+            data={"folder": data.reader.folder.name, "ids_sha256": data.reader.ids_digest, "samples": len(data.rows)},
+        )  # fmt: skip
+        run.mark("resumed" if run.has("state") else "started")
+    module = MapDataModule(data.reader, audited, transforms, targets, recipe.train)
+    try:
+        fit(method, module, recipe.train, run, resume=resume, progress=progress)
+    except BaseException as error:
+        if _is_first():
+            run.mark("interrupted", reason=type(error).__name__)
+        raise
+    if _is_first():
+        run.mark("trained")
+    return run.path
+
+
+def assign(recipe: Recipe, data: Samples) -> Split:
+    """Return the recipe's split of the samples, not audited yet."""
+    dealt: Split = registry.build(recipe.split, "split", key="by").assign(data.table)
+    return dealt
+
+
+def fingerprints(data: Samples) -> np.ndarray:
+    """Return a fingerprint of every sample in every field, shape ``(n, fields)``."""
+    blocks = [data.maps(data.rows[i : i + BLOCK]) for i in range(0, len(data.rows), BLOCK)]
+    return np.stack(
+        [np.concatenate([fingerprint(block[name]) for block in blocks]) for name in data.fields], axis=1
+    )
+
+
+def fit_transforms(recipe: Recipe, data: Samples, dealt: Split) -> FieldTransforms:
+    """Return the recipe's transforms, fitted on the train side only."""
+    rows = data.rows_of(dealt.sides["train"])
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, len(rows), BLOCK):
+            yield data.maps(rows[start : start + BLOCK])
+
+    pipelines = {name: Pipeline(specs) for name, specs in recipe.data.fields.items()}
+    return FieldTransforms(pipelines).fit(batches, dealt.sides["train"])
+
+
+def _audited(recipe: Recipe, data: Samples, run: RunFolder) -> tuple[AuditedSplit, FieldTransforms]:
+    dealt = assign(recipe, data)
+    transforms = fit_transforms(recipe, data, dealt)
+    try:
+        audited = audit(data.table, dealt, fingerprints=fingerprints(data), transforms=transforms)
+    except LeakError as error:
+        if _is_first():
+            run.write_text("audit.txt", str(error))
+            run.mark("exit", code=error.exit_code)
+        raise
+    if _is_first():
+        run.write_json("split.json", dealt.to_dict())
+        run.write_text("audit.txt", audited.text())
+    return audited, transforms
+
+
+def _targets(recipe: Recipe, data: Samples, audited: AuditedSplit) -> tuple[Infer, np.ndarray]:
+    """Return the task fitted on the train side, and targets for every row of the stored set."""
+    table = data.reader.table
+    task: Infer = registry.build(recipe.task, "task")
+    task = task.fit(table.isel(sample=data.rows_of(audited.ids("train"))))
+    own = task.targets(data.table)
+    targets = np.full((len(data.reader), own.shape[1]), np.nan, dtype=np.float32)
+    targets[data.rows] = own
+    return task, targets
+
+
+def _seeded(recipe: Recipe, data: list[int]) -> Any:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.train.seed)
+        return make_method(recipe, data)
+
+
+def _open(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> RunFolder:
+    if not _is_first():
+        # The first process makes the folder; training itself waits for all of them.
+        return RunFolder(folder)
+    if recipe.train.repeats > 1:
+        raise UsageError(
+            f"train.repeats is {recipe.train.repeats}: one training is one run",
+            hint="use `skyloom run`, which trains each seed in a folder of its own",
+        )
+    return RunFolder.create(folder, recipe.resolved(), resume=resume, force=force)
+
+
+def _inputs(data: Samples) -> list[dict[str, Any]]:
+    manifest = data.reader.folder / "manifest.json"
+    from skyloom.runs import input_file
+
+    return [input_file(manifest)]
+
+
+def _is_first() -> bool:
+    """Whether this process is the one that writes (torchrun and SLURM tell their rank)."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0

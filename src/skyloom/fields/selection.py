@@ -1,0 +1,94 @@
+"""Which samples of a table take part: cuts on coordinates, and equal numbers in every bin of a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from skyloom.errors import DataError, nearest
+
+
+def select(table: xr.Dataset, ranges: Mapping[str, Sequence[float]]) -> NDArray[np.bool_]:
+    """Return which samples have every named coordinate inside its closed range.
+
+    Args:
+        table: Coordinates of ``n`` samples.
+        ranges: Coordinate to ``[low, high]``, in the coordinate's unit.
+
+    Returns:
+        Whether each sample takes part, shape ``(n,)``.
+
+    Raises:
+        DataError: There is no such coordinate, or no sample is left; the message tells what the range was.
+
+    Example:
+        >>> from skyloom.fields import example
+        >>> int(select(example(), {"redshift": [8, 8.5]}).sum())
+        12
+    """
+    keep = np.ones(table.sizes["sample"], dtype=bool)
+    for name, (low, high) in ranges.items():
+        values = _numbers(table, name)
+        keep &= (values >= low) & (values <= high)
+        if not keep.any():
+            raise DataError(
+                f"no sample is left after {name} in [{low}, {high}]",
+                hint=f"{name} runs from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}; widen data.select",
+            )
+    return keep
+
+
+def balance(
+    table: xr.Dataset, parameter: str, *, bins: int = 10, within: str | None = "redshift", seed: int = 0
+) -> NDArray[np.bool_]:
+    """Return a choice of samples with equal numbers in each occupied bin of a label.
+
+    Every bin keeps as many samples as the least occupied one holds, within each value of ``within`` by
+    itself; which ones is drawn from the seed.
+
+    Args:
+        table: Coordinates of ``n`` samples.
+        parameter: The label to balance.
+        bins: Equal-width bins between the ends of its range, or its extremes where it has none.
+        within: Coordinate whose values are balanced apart; ``None`` for all together.
+        seed: Which of the surplus samples are left out.
+
+    Returns:
+        Whether each sample takes part, shape ``(n,)``.
+
+    Raises:
+        DataError: There is no such coordinate.
+
+    Example:
+        >>> from skyloom.fields import example
+        >>> ds = example(groups=8, per_group=4)
+        >>> kept = ds["x_HI"].values[balance(ds, "x_HI", bins=4, within=None)]
+        >>> counts = np.histogram(kept, np.linspace(0, 1, 5))[0]
+        >>> len(set(counts[counts > 0])) == 1
+        True
+    """
+    values = _numbers(table, parameter)
+    attributes = table[parameter].attrs
+    low, high = attributes.get("low", values.min()), attributes.get("high", values.max())
+    edges = np.linspace(low, high, bins + 1)
+    place = np.clip(np.digitize(values, edges) - 1, 0, bins - 1)
+    apart = np.zeros(len(values)) if within is None else _numbers(table, within)
+    generator = np.random.default_rng(seed)
+    keep = np.zeros(len(values), dtype=bool)
+    for value in np.unique(apart):
+        cells = [np.flatnonzero((apart == value) & (place == b)) for b in range(bins)]
+        cells = [cell for cell in cells if cell.size]
+        fewest = min(cell.size for cell in cells)
+        for cell in cells:
+            keep[generator.permutation(cell)[:fewest]] = True
+    return keep
+
+
+def _numbers(table: xr.Dataset, name: str) -> NDArray[np.float64]:
+    numeric = [str(c) for c in table.coords if table[c].dtype.kind in "if" and table[c].dims == ("sample",)]
+    if name not in numeric:
+        raise DataError(f"no numeric coordinate {name!r} in the field set", hint=nearest(name, numeric))
+    return np.asarray(table[name].values, dtype=np.float64)

@@ -1,0 +1,49 @@
+"""Cuts and balancing of samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skyloom.errors import DataError
+from skyloom.fields import example
+from skyloom.fields.selection import balance, select
+
+
+def test_cuts_are_closed_and_combine():
+    ds = example()
+    x_HI, z = ds["x_HI"].values, ds["redshift"].values
+    edge = float(np.sort(x_HI)[5])
+    kept = select(ds, {"x_HI": [edge, 1.0], "redshift": [9, 9]})
+    np.testing.assert_array_equal(kept, (x_HI >= edge) & (z == 9))
+
+
+def test_an_empty_choice_tells_the_range_that_is_there():
+    with pytest.raises(DataError, match=r"no sample is left after redshift in \[1, 2\][\s\S]*from 8 to 9"):
+        select(example(), {"redshift": [1, 2]})
+
+
+def test_an_unknown_coordinate_gets_a_suggestion():
+    with pytest.raises(DataError, match="did you mean 'redshift'"):
+        select(example(), {"redshft": [1, 2]})
+
+
+@pytest.mark.parametrize("within", ["redshift", None])
+def test_every_occupied_bin_keeps_as_many_as_the_emptiest(within):
+    ds = example(groups=30, per_group=6)
+    kept = ds.isel(sample=np.flatnonzero(balance(ds, "x_HI", bins=5, within=within)))
+    everywhere = np.ones(ds.sizes["sample"]), np.ones(kept.sizes["sample"])
+    for z in np.unique(ds["redshift"]) if within else [None]:
+        here = everywhere if z is None else (ds["redshift"].values == z, kept["redshift"].values == z)
+        before, after = (
+            np.histogram(part["x_HI"].values[mask.astype(bool)], np.linspace(0, 1, 6))[0]
+            for part, mask in zip((ds, kept), here, strict=True)
+        )
+        assert set(after[before > 0]) == {before[before > 0].min()}
+
+
+def test_the_choice_follows_the_seed():
+    ds = example(groups=30, per_group=6)
+    a, b, c = (balance(ds, "x_HI", bins=3, seed=s) for s in (0, 0, 1))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
