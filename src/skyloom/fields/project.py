@@ -182,10 +182,9 @@ def _slabs(
 def _means(cube: Any, axis: int, starts: list[int], cells: int) -> Any:
     """Return the means of slabs of a cube, shape ``(len(starts), N, N)``; slabs wrap around."""
     N = cube.shape[axis]
-    maps = [
-        cube.take((start + np.arange(cells)) % N, axis=axis).mean(axis=axis, dtype=np.float64)
-        for start in starts
-    ]
+    before = (slice(None),) * axis
+    slabs = (cube[(*before, (start + np.arange(cells)) % N)] for start in starts)
+    maps = [slab.mean(axis=axis, dtype=np.float64) for slab in slabs]
     return _stacked(maps).astype(np.result_type(cube.dtype, np.float16))  # a mean of integers is none
 
 
