@@ -105,9 +105,10 @@ class Run:
                 hint=nearest(name, map(str, ds.data_vars)),
             )
         wanted = self.folder.read_json("transforms.json")["units"][name]
-        if ds[name].attrs.get("units", "") != wanted:
+        unit = ds[name].attrs.get("units", "")
+        if unit != wanted:
             raise DataError(
-                f"field {name!r} is in {ds[name].attrs.get('units', '')!r}, the run was trained on {wanted!r}",
+                f"field {name!r} is in {unit!r}, the run was trained on {wanted!r}",
                 hint="convert it, and set the attribute 'units'",
             )
         values = np.asarray(ds[name].values, dtype=np.float32)

@@ -85,8 +85,8 @@ def train(
         run.write_json("task.json", task.state())
         run.record(
             inputs=_inputs(data),
-            data={"folder": data.reader.folder.name, "ids_sha256": data.reader.ids_digest, "samples": len(data.rows)},
-        )  # fmt: skip
+            data={"folder": data.reader.folder.name, "ids_sha256": data.reader.ids_digest},
+        )
         run.mark("resumed" if run.has("state") else "started")
     module = MapDataModule(data.reader, audited, transforms, targets, recipe.train)
     try:

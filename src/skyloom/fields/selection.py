@@ -36,7 +36,7 @@ def select(table: xr.Dataset, ranges: Mapping[str, Sequence[float]]) -> NDArray[
         if not keep.any():
             raise DataError(
                 f"no sample is left after {name} in [{low}, {high}]",
-                hint=f"{name} runs from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}; widen data.select",
+                hint=f"it runs from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}; widen data.select",
             )
     return keep
 
