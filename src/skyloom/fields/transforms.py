@@ -190,20 +190,18 @@ class Equalise(Transform):
     def forward(self, maps: Maps) -> tuple[Maps, Carry]:
         """Return ranks, and of each map ``count`` pairs of ``knots`` (values) and ``levels`` (ranks)."""
         n, ranks = len(maps), np.linspace(0.0, 1.0, self.bins + 1)
-        carry = {
-            "knots": np.zeros((n, ranks.size)),
-            "levels": np.zeros((n, ranks.size)),
-            "count": np.zeros(n, int),
-        }
+        ordered = np.sort(maps.reshape(n, -1), axis=1).astype(np.float64)
+        below = np.floor(place := ranks * (ordered.shape[1] - 1)).astype(int)
+        above = np.minimum(below + 1, ordered.shape[1] - 1)
+        quantiles = ordered[:, below] + (place - below) * (ordered[:, above] - ordered[:, below])
+        knots, levels, count = np.zeros_like(quantiles), np.zeros_like(quantiles), np.zeros(n, int)
         equalised = np.empty_like(maps)
         for row, values in enumerate(maps):
-            quantiles = np.quantile(values.astype(np.float64), ranks)
-            knots, place = np.unique(quantiles, return_inverse=True)
-            levels = np.bincount(place, weights=ranks) / np.bincount(place)
-            carry["knots"][row, : knots.size], carry["levels"][row, : knots.size] = knots, levels
-            carry["count"][row] = knots.size
-            equalised[row] = np.interp(values, knots, levels)
-        return equalised, carry
+            own, shared = np.unique(quantiles[row], return_inverse=True)
+            count[row] = c = own.size
+            knots[row, :c], levels[row, :c] = own, np.bincount(shared, weights=ranks) / np.bincount(shared)
+            equalised[row] = np.interp(values, own, levels[row, :c])
+        return equalised, {"knots": knots, "levels": levels, "count": count}
 
     def backward(self, maps: Maps, carry: Mapping[str, NDArray[Any]]) -> Maps:
         """Return values; ranks beyond those of the map take its extremes."""
