@@ -194,7 +194,7 @@ def test_a_mistake_in_an_override_names_the_override(recipe_file: Write, minimal
     assert message(path, "trian.epochs=3").splitlines()[0] == "--set trian.epochs=3: trian: unknown key"
     assert message(path, "explain.0.steps=3").startswith("--set explain.0.steps")
     assert message(path, "data.fields.T_b.4=plain").startswith(
-        "--set data.fields.T_b.4: data.fields.T_b has no item 4"
+        "--set data.fields.T_b.4=plain: data.fields.T_b.4: data.fields.T_b has no"
     )
 
 

@@ -103,7 +103,7 @@ def _content(source: str | Path) -> tuple[str, str]:
             f"{path}: is a folder, not a recipe", hint=f"name a file, such as {path}/recipe.yaml"
         ) from problem
     except FileNotFoundError as problem:
-        beside = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        beside = [file.name for file in path.parent.glob("[!.]*.y*ml")] if path.parent.is_dir() else []
         hint = nearest(path.name, [*beside, *templates()])
         raise RecipeError(f"no recipe file and no template is called '{source}'", hint=hint) from problem
     except OSError as problem:

@@ -153,6 +153,19 @@ def write(value: Any) -> str:
     )
 
 
+def inline(value: Any) -> str:
+    """Write a value on one line, as it may stand behind a key.
+
+    Example:
+        >>> inline({"name": "smooth", "widths": [0, 2]}), inline(None), inline(1e-5)
+        ('{name: smooth, widths: [0, 2]}', 'null', '1.0e-05')
+    """
+    text = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=10**6, allow_unicode=True
+    )
+    return text.removesuffix("...\n").strip()
+
+
 def _value(loader: _Loader, node: yaml.Node, place: Place, document: Document, origin: str) -> Any:
     """Turn a node into a value and note the lines of all that is in it."""
     line = node.start_mark.line + 1

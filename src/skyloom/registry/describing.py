@@ -34,8 +34,8 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         name: The component's name.
 
     Returns:
-        ``kind``, ``name``, ``distribution``, ``target``, ``doc`` (the docstring without its list of
-        arguments), ``data`` (the arguments that the data tells, not written in recipes) and
+        ``kind``, ``name``, ``distribution``, ``target``, ``doc`` (the docstring up to its first
+        section), ``data`` (the arguments that the data tells, not written in recipes) and
         ``arguments``: one mapping each with ``name``, ``type``, ``required``, ``default`` and ``doc``.
 
     Raises:
@@ -68,7 +68,7 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         "name": name,
         "distribution": entry.distribution,
         "target": entry.target,
-        "doc": _without_arguments(text),
+        "doc": _prose(text),
         "data": data_arguments(cls),
         "arguments": rows,
     }
@@ -79,7 +79,7 @@ def type_words(annotation: Any) -> str:
 
     Example:
         >>> type_words(list[int] | None), type_words(Literal["batch", "group"])
-        ('list of whole number or null', "'batch' or 'group'")
+        ('list of whole numbers or null', "'batch' or 'group'")
         >>> type_words(Annotated[dict[str, Any], Kind("net")])
         'net'
     """
@@ -92,10 +92,10 @@ def type_words(annotation: Any) -> str:
     elif origin in (typing.Union, types.UnionType):
         words = " or ".join(type_words(part) for part in inside)
     elif origin in (list, tuple, collections.abc.Sequence):
-        parts = [type_words(part) for part in inside if part is not Ellipsis]
+        parts = [_plural(part) for part in inside if part is not Ellipsis]
         words = f"list of {' and '.join(parts)}"
     elif origin in (dict, collections.abc.Mapping):
-        words = f"mapping of {type_words(inside[1])}"
+        words = f"mapping to {_plural(inside[1])}"
     else:
         words = PLAIN.get(annotation, getattr(annotation, "__name__", str(annotation)))
     return words
@@ -145,12 +145,14 @@ def _section(text: str) -> list[str]:
     return inspect.cleandoc("\n" + "\n".join(lines[start:stop])).splitlines()
 
 
-def _without_arguments(text: str) -> str:
+def _prose(text: str) -> str:
+    """Return what a docstring says before its first section."""
     lines = text.splitlines()
-    if "Args:" not in lines:
-        return text
-    start = lines.index("Args:")
-    stop = next(
-        (n for n in range(start + 1, len(lines)) if lines[n] and not lines[n].startswith(" ")), len(lines)
-    )
-    return "\n".join([*lines[:start], *lines[stop:]]).strip()
+    stop = next((n for n, line in enumerate(lines) if re.fullmatch(r"[A-Z][a-z]+:", line)), len(lines))
+    return "\n".join(lines[:stop]).strip()
+
+
+def _plural(annotation: Any) -> str:
+    words = type_words(annotation)
+    countable = words in ("number", "whole number") or words in catalogue.KINDS
+    return f"{words}s" if countable else words

@@ -1,0 +1,62 @@
+"""Verbs that make, import and inspect data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skyloom.cli import console
+from skyloom.cli.options import ArgumentsOption, read_arguments
+
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="NAME", help="The file's format.", show_default="recognised from the file"
+    ),
+]
+FolderOption = Annotated[
+    Path, typer.Option("--out", metavar="FOLDER", help="The field set's folder.", show_default=False)
+]
+
+
+def make(
+    simulator: Annotated[
+        str,
+        typer.Argument(help="Its name: see 'skyloom list simulator'.", show_default=False),
+    ],
+    out: FolderOption,
+    settings: ArgumentsOption = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that simulate at once.")] = 1,
+) -> None:
+    """Simulate a field set; the same command goes on where an interrupted one stopped."""
+    from skyloom import registry
+
+    source = registry.resolve({"name": simulator, **read_arguments(settings)}, "simulator")
+    from skyloom import api
+
+    console.path("field set", api.make(source, out, workers=workers))
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="A native file or folder.", show_default=False)],
+    out: FolderOption,
+    format_name: FormatOption = None,
+    settings: ArgumentsOption = None,
+) -> None:
+    """Turn a native file into a field-set folder."""
+    options = read_arguments(settings)
+    from skyloom import api
+
+    console.path("field set", api.import_(path, out, format=format_name, options=options))
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A native file, or a field-set folder.", show_default=False)],
+    format_name: FormatOption = None,
+) -> None:
+    """Say what a file holds: columns, units, ranges, missing values, labels by redshift."""
+    from skyloom import api
+
+    console.say(api.inspect(path, format=format_name).text())

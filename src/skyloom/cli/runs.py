@@ -1,0 +1,141 @@
+"""Verbs that make a run or work on one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from skyloom.cli import console
+from skyloom.cli.options import (
+    ForceOption,
+    OutOption,
+    QuietOption,
+    RecipeArgument,
+    ResumeOption,
+    RunArgument,
+    SetOption,
+    find_run,
+    progress_style,
+    read_recipe,
+    resume_or_force,
+)
+from skyloom.errors import UsageError, nearest
+
+SIDES = ("train", "validation", "test")
+
+
+def run(
+    recipe: RecipeArgument,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Do all that a recipe says: data, split, training, evaluation, explanation, report."""
+    resume_or_force(resume, force)
+    loaded, folder = read_recipe(recipe, changes, out)
+    from skyloom import api
+
+    done = api.run(loaded, folder, resume=resume, force=force, progress=progress_style(quiet))
+    header, *rows = api.headline(done)
+    console.table(header, rows)
+    console.path("report", done / "report.html")
+
+
+def split(recipe: RecipeArgument, changes: SetOption = None, quiet: QuietOption = False) -> None:
+    """Split the data, audit the split and print the audit; nothing is trained."""
+    loaded, _ = read_recipe(recipe, changes, None)
+    from skyloom import api
+
+    console.say(api.split(loaded, progress=progress_style(quiet)).text())
+
+
+def train(
+    recipe: RecipeArgument,
+    changes: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Train only; evaluate, explain and report are verbs of their own."""
+    resume_or_force(resume, force)
+    loaded, folder = read_recipe(recipe, changes, out)
+    from skyloom import api
+
+    console.path("run", api.train(loaded, folder, resume=resume, force=force))
+
+
+def evaluate(
+    run: RunArgument,
+    side: Annotated[
+        str, typer.Option("--side", help="train, validation or test; looks at test are counted.")
+    ] = "test",
+) -> None:
+    """Score a run against truth and baselines, with error bars over groups."""
+    if side not in SIDES:
+        raise UsageError(f"there is no side {side!r}", hint=nearest(side, SIDES))
+    folder = find_run(run)
+    from skyloom import api
+
+    console.scores(api.evaluate(folder, side=side))
+
+
+def explain(run: RunArgument) -> None:
+    """Ask the trained network what the recipe's 'explain' lists."""
+    folder = find_run(run)
+    from skyloom import api
+
+    for written in api.explain(folder):
+        console.path("explanation", written)
+
+
+def predict(
+    run: RunArgument,
+    field_set: Annotated[
+        Path,
+        typer.Argument(help="A field-set folder; see 'skyloom import'.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="The netCDF file to write.",
+            show_default="FIELD_SET.predictions.nc",
+        ),
+    ] = None,
+) -> None:
+    """Apply a run to new maps: parameters in physical units, with errors."""
+    folder = find_run(run)
+    target = output or Path(f"{field_set.resolve().name}.predictions.nc")
+    from skyloom import api
+
+    console.path("predictions", api.predict(folder, field_set, target))
+
+
+def report(run: RunArgument) -> None:
+    """Write the page of a run anew from what its folder holds."""
+    folder = find_run(run)
+    from skyloom import api
+
+    console.path("report", api.report(folder))
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Two runs or more: folders, or names in runs/.", show_default=False),
+    ],
+) -> None:
+    """Show the scores of several runs side by side."""
+    if len(runs) < 2:
+        raise UsageError("one run cannot be compared", hint="name two runs or more")
+    folders = [find_run(name) for name in runs]
+    from skyloom import api
+
+    rows: list[dict[str, Any]] = api.compare(folders)
+    header = list(dict.fromkeys(column for row in rows for column in row))
+    console.table(header, [[console.number(row.get(column)) for column in header] for row in rows])

@@ -1,0 +1,50 @@
+"""Verbs that make, import and inspect data."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+Command = Callable[..., Result]
+
+
+def test_make_resolves_the_simulator(
+    api: Any, skyloom_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skyloom.registry.resolve", lambda spec, kind: {**spec, "seed": 0, "of": kind})
+    api.answers = {"make": Path("out")}
+    words = [
+        "make",
+        "toy",
+        "--out",
+        "out",
+        "--workers",
+        "2",
+        "--set",
+        "simulations=4",
+        "--set",
+        "box.size=1e2",
+    ]
+    done = skyloom_command(*words)
+    assert done.stdout.split() == ["field", "set", "out"]
+    source = {"name": "toy", "simulations": 4, "box": {"size": 100.0}, "seed": 0, "of": "simulator"}
+    assert api.calls == [("make", (source, Path("out")), {"workers": 2})]
+
+
+def test_import_hands_over_format_and_options(api: Any, skyloom_command: Command) -> None:
+    api.answers = {"import_": Path("out")}
+    words = ["import", "maps.pkl.gz", "--out", "out", "--format", "pandas_pickle", "--set", "redshift=[7, 8]"]
+    assert skyloom_command(*words).exit_code == 0
+    options = {"format": "pandas_pickle", "options": {"redshift": [7, 8]}}
+    assert api.calls == [("import_", (Path("maps.pkl.gz"), Path("out")), options)]
+
+
+def test_inspect_prints_the_summary(api: Any, skyloom_command: Command) -> None:
+    api.answers = {"inspect": types.SimpleNamespace(text=lambda: "T_b [mK]\nx_HI []")}
+    assert skyloom_command("inspect", "maps").stdout == "T_b [mK]\nx_HI []\n"
+    assert api.calls == [("inspect", (Path("maps"),), {"format": None})]
