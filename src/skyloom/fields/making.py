@@ -114,11 +114,7 @@ def build(
     }
     for name, label in (labels or {}).items():
         columns[name] = _label(name, label)
-    lengths = {name: np.shape(getattr(column, "values", column)) for name, column in columns.items()}
-    wrong = [f"{name!r} has shape {shape}" for name, shape in lengths.items() if shape != (n,)]
-    wrong += [f"field {name!r} has {v.shape[0]} samples" for name, v in data.items() if v.shape[0] != n]
-    if wrong:
-        raise FieldSetError(f"there are {n} ids, but " + ", ".join(wrong), hint="give one value a sample")
+    _check_lengths(n, columns, data)
     coordinates = {
         name: ("sample", column) if isinstance(column, np.ndarray) else column
         for name, column in columns.items()
@@ -135,6 +131,14 @@ def build(
     ds = xr.Dataset(data, coords=coordinates, attrs=attributes)
     check(ds)
     return ds
+
+
+def _check_lengths(n: int, columns: Mapping[str, Any], data: Mapping[str, xr.Variable]) -> None:
+    lengths = {name: np.shape(getattr(column, "values", column)) for name, column in columns.items()}
+    wrong = [f"{name!r} has shape {shape}" for name, shape in lengths.items() if shape != (n,)]
+    wrong += [f"field {name!r} has {v.shape[0]} samples" for name, v in data.items() if v.shape[0] != n]
+    if wrong:
+        raise FieldSetError(f"there are {n} ids, but " + ", ".join(wrong), hint="give one value a sample")
 
 
 def _field(name: str, spec: tuple[Any, str, str], rank: tuple[int, str]) -> xr.Variable:
