@@ -32,7 +32,7 @@ FIELDS: dict[str, tuple[str, str, str]] = {
 #: Parameters kept: unit, meaning, and the range that 21CMMC explores, since a file does not tell its prior.
 PARAMETERS: dict[str, tuple[str, str, float, float]] = {
     "HII_EFF_FACTOR": ("", "ionising efficiency zeta", 5.0, 250.0),
-    "ION_Tvir_MIN": ("", "log10 of the minimum virial temperature in K of haloes that shine", 4.0, 6.0),
+    "ION_Tvir_MIN": ("dex(K)", "minimum virial temperature of haloes that shine", 4.0, 6.0),
     "R_BUBBLE_MAX": ("Mpc", "largest ionised bubble", 5.0, 50.0),
 }
 

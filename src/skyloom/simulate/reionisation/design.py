@@ -19,7 +19,7 @@ from skyloom.simulate.cosmology import Cosmology
 #: Prior ranges, units and meaning of the astrophysical parameters (21cmFAST's names).
 PARAMETERS: dict[str, tuple[float, float, str, str]] = {
     "HII_EFF_FACTOR": (10.0, 50.0, "", "ionising efficiency zeta"),
-    "ION_Tvir_MIN": (4.3, 5.2, "", "log10 of the minimum virial temperature in K of haloes that shine"),
+    "ION_Tvir_MIN": (4.3, 5.2, "dex(K)", "minimum virial temperature of haloes that shine"),
     "R_BUBBLE_MAX": (10.0, 35.0, "Mpc", "largest ionised bubble, the mean free path of ionising photons"),
 }
 REDSHIFT_GRID = np.arange(5.0, 14.01, 0.5)
