@@ -35,6 +35,10 @@ def test_a_new_run_holds_its_recipe_and_where_it_came_from(run: RunFolder) -> No
     assert not run.complete
 
 
+def test_a_run_shows_its_path(tmp_path: Path) -> None:
+    assert repr(RunFolder(tmp_path)) == f"RunFolder({str(tmp_path)!r})"
+
+
 def test_the_order_of_the_recipe_is_kept(run: RunFolder) -> None:
     assert list(run.recipe) == list(RECIPE)
 

@@ -11,6 +11,7 @@ from skyloom.runs.atomic import (
     write_json,
     write_text,
 )
+from skyloom.runs.card import card
 from skyloom.runs.folder import EVENTS, LAYOUT, SIDES, RunFolder
 from skyloom.runs.provenance import input_file, provenance, without_home
 
@@ -21,6 +22,7 @@ __all__ = [
     "RunFolder",
     "atomic_path",
     "atomic_write",
+    "card",
     "input_file",
     "jsonable",
     "keep_generations",

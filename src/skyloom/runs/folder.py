@@ -31,15 +31,13 @@ LAYOUT: Mapping[str, str] = {
     "audit.txt": "skyloom train",
     "transforms.json": "skyloom train",
     "task.json": "skyloom train",
-    "weights/best.safetensors": "skyloom train",
-    "weights/last.safetensors": "skyloom train",
+    "weights": "skyloom train",
     "state": "skyloom train",
     "log.csv": "skyloom train",
     "timing.json": "skyloom train",
     "looks.json": "skyloom evaluate",
     "calibration.json": "skyloom evaluate",
-    "evaluate/validation/metrics.json": "skyloom evaluate",
-    "evaluate/test/metrics.json": "skyloom evaluate",
+    "evaluate": "skyloom evaluate",
     "explain": "skyloom explain",
     "figures": "skyloom report",
     "report.html": "skyloom report",
@@ -384,8 +382,6 @@ class RunFolder:
 def _step(name: str) -> str:
     parts = PurePosixPath(name).parts
     known = ("/".join(parts[:depth]) for depth in range(len(parts), 0, -1))
-    if parts[0] == "evaluate":
-        return "skyloom evaluate"
     return next((LAYOUT[candidate] for candidate in known if candidate in LAYOUT), "skyloom run")
 
 
