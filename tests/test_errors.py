@@ -22,6 +22,7 @@ CODES = {
     "ShapeError": 4,
     "UnitError": 4,
     "StoreError": 4,
+    "DivergedError": 1,
     "Interrupted": 130,
 }
 CLASSES = {n: c for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, SkyloomError)}

@@ -14,8 +14,10 @@ import pytest
 
 from skyloom import registry
 from skyloom.errors import RegistryError
+from skyloom.registry import catalogue
 from skyloom.registry.describing import argument_docs, type_words
 
+SCAN = catalogue._scan
 GOOD = '''
 from __future__ import annotations
 from typing import Annotated, Any, Literal, TYPE_CHECKING
@@ -63,12 +65,18 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         (tmp_path / f"{package}.py").write_text(source)
         made.append(package)
         # The scan is remembered for each state of the path; a new folder is a new state.
-        registry.catalogue._scan.cache_clear()
+        SCAN.cache_clear()
 
     yield make
     for package in made:
         sys.modules.pop(package, None)
-    registry.catalogue._scan.cache_clear()
+    SCAN.cache_clear()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else is installed, so that looking for broken plugins loads nothing heavy."""
+    monkeypatch.setattr(catalogue, "_scan", lambda path: SCAN((str(tmp_path),)))
 
 
 @pytest.fixture
@@ -102,7 +110,9 @@ def test_every_declared_kind_is_known() -> None:
     assert "did you mean 'net'?" in caught.value.hint
 
 
-def test_hostile_plugins_are_reported_and_hinder_nobody(install: Callable[..., None], good: None) -> None:
+def test_hostile_plugins_are_reported_and_hinder_nobody(
+    install: Callable[..., None], good: None, alone: None
+) -> None:
     install("hostile", "[skyloom.net]\nboom = hostile:Boom\n", "raise RuntimeError('I am broken')")
     install("leaver", "[skyloom.net]\nleave = leaver:Leave\n", "import sys; sys.exit(3)")
     install("function", "[skyloom.net]\nplain = function:plain\n", "def plain(): ...")
@@ -125,7 +135,7 @@ def test_hostile_plugins_are_reported_and_hinder_nobody(install: Callable[..., N
 
 
 def test_one_name_from_two_packages_is_refused_and_both_are_named(
-    install: Callable[..., None], good: None
+    install: Callable[..., None], good: None, alone: None
 ) -> None:
     install("rival", "[skyloom.net]\ntiny = rival:Tiny\nother = rival:Tiny\n", "class Tiny: ...")
     with pytest.raises(RegistryError, match="declared twice") as caught:

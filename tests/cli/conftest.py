@@ -20,6 +20,8 @@ class Api(types.ModuleType):
 
     def __init__(self) -> None:
         super().__init__("skyloom.api")
+        # The progress bar beside it is the real one.
+        self.__path__ = [str(Path(skyloom.__file__).parent / "api")]
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.fails: BaseException | None = None
         self.answers: dict[str, Any] = {}

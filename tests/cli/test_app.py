@@ -36,6 +36,7 @@ skyloom.recipe.load = lambda source, changes: types.SimpleNamespace(name="tiny")
 def train(*given, **options):
     {body}
 api.train = train
+api.__path__ = [os.path.join(os.path.dirname(skyloom.__file__), "api")]
 """
 
 
@@ -47,8 +48,8 @@ def test_help_is_light() -> None:
     assert not {"torch", "lightning", "numpy", "pydantic", "yaml", "xarray", "matplotlib"} & set(
         loaded.split()
     )
-    verbs = "run make import inspect split train evaluate explain predict report compare list describe init doctor"
-    assert set(verbs.split()) <= set(shown.split())
+    verbs = "run make import inspect split train evaluate explain predict report compare list describe init"
+    assert {*verbs.split(), "doctor"} <= set(shown.split())
 
 
 def test_version_by_both_doors(skyloom_command: Command) -> None:

@@ -30,17 +30,28 @@ def test_make_resolves_the_simulator(
         "--set",
         "box.size=1e2",
     ]
-    done = skyloom_command(*words)
+    done = skyloom_command(*words, "--compression", "blosc", "--dtype", "float16")
     assert done.stdout.split() == ["field", "set", "out"]
     source = {"name": "toy", "simulations": 4, "box": {"size": 100.0}, "seed": 0, "of": "simulator"}
-    assert api.calls == [("make", (source, Path("out")), {"workers": 2})]
+    options = {"workers": 2, "compression": "blosc", "dtype": "float16", "progress": None}
+    assert api.calls == [("make", (source, Path("out")), options)]
 
 
 def test_import_hands_over_format_and_options(api: Any, skyloom_command: Command) -> None:
     api.answers = {"import_": Path("out")}
-    words = ["import", "maps.pkl.gz", "--out", "out", "--format", "pandas_pickle", "--set", "redshift=[7, 8]"]
+    words = [
+        "import",
+        "maps.pkl.gz",
+        "--out",
+        "out",
+        "--format",
+        "pandas_pickle",
+        "--set",
+        "redshift=[7, 8]",
+        "-q",
+    ]
     assert skyloom_command(*words).exit_code == 0
-    options = {"format": "pandas_pickle", "options": {"redshift": [7, 8]}}
+    options = {"format": "pandas_pickle", "options": {"redshift": [7, 8]}, "progress": "quiet"}
     assert api.calls == [("import_", (Path("maps.pkl.gz"), Path("out")), options)]
 
 

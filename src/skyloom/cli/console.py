@@ -138,6 +138,8 @@ def number(value: Any) -> str:
     if isinstance(value, Mapping):
         middle, low, high = (value.get(key) for key in ("value", "low", "high"))
         return number(middle) + (f" [{number(low)}, {number(high)}]" if None not in (low, high) else "")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
     return f"{value:.3f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from skyloom.cli import console
-from skyloom.cli.options import ArgumentsOption, read_arguments
+from skyloom.cli.options import ArgumentsOption, QuietOption, progress_style, read_arguments
 
 FormatOption = Annotated[
     str | None,
@@ -28,7 +28,16 @@ def make(
     ],
     out: FolderOption,
     settings: ArgumentsOption = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that simulate at once.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes that simulate at once.", show_default="one a core"),
+    ] = None,
+    compression: Annotated[str, typer.Option("--compression", help="none, blosc or deflate.")] = "none",
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", help="float16 or float32.", show_default="the simulator's own"),
+    ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Simulate a field set; the same command goes on where an interrupted one stopped."""
     from skyloom import registry
@@ -36,7 +45,9 @@ def make(
     source = registry.resolve({"name": simulator, **read_arguments(settings)}, "simulator")
     from skyloom import api
 
-    console.path("field set", api.make(source, out, workers=workers))
+    style = progress_style(quiet)
+    made = api.make(source, out, workers=workers, compression=compression, dtype=dtype, progress=style)
+    console.path("field set", made)
 
 
 def import_(
@@ -44,12 +55,14 @@ def import_(
     out: FolderOption,
     format_name: FormatOption = None,
     settings: ArgumentsOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Turn a native file into a field-set folder."""
     options = read_arguments(settings)
     from skyloom import api
 
-    console.path("field set", api.import_(path, out, format=format_name, options=options))
+    style = progress_style(quiet)
+    console.path("field set", api.import_(path, out, format=format_name, options=options, progress=style))
 
 
 def inspect(

@@ -49,8 +49,11 @@ def split(recipe: RecipeArgument, changes: SetOption = None, quiet: QuietOption 
     """Split the data, audit the split and print the audit; nothing is trained."""
     loaded, _ = read_recipe(recipe, changes, None)
     from skyloom import api
+    from skyloom.api.progress import counting
 
-    console.say(api.split(loaded, progress=progress_style(quiet)).text())
+    with counting("data", progress_style(quiet)) as count:
+        audited = api.split(loaded, progress=count)
+    console.say(audited.text())
 
 
 def train(
@@ -59,13 +62,18 @@ def train(
     out: OutOption = None,
     resume: ResumeOption = False,
     force: ForceOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train only; evaluate, explain and report are verbs of their own."""
     resume_or_force(resume, force)
     loaded, folder = read_recipe(recipe, changes, out)
     from skyloom import api
+    from skyloom.api.progress import counting
 
-    console.path("run", api.train(loaded, folder, resume=resume, force=force))
+    style = progress_style(quiet)
+    with counting("data", style) as count:
+        done = api.train(loaded, folder, resume=resume, force=force, progress=style, making=count)
+    console.path("run", done)
 
 
 def evaluate(
