@@ -1,10 +1,11 @@
-"""A residual network for periodic maps (He et al. 2016, arXiv:1512.03385), small enough for a CPU.
+"""A residual network for periodic maps (He et al. 2015, arXiv:1512.03385), small enough for a CPU.
 
-A 5 × 5 stem of stride 2, four stages of basic blocks (the later three halve the map and double the channels),
-then the mean and the standard deviation of each feature over the map, and one linear layer. A strided network
-is equivariant to shifts by multiples of its total stride, so with circular padding the output is *invariant*
-to rolls of a periodic map by multiples of ``ResNet.stride`` where that divides the size. ``d4_average`` makes
-it invariant to flips and quarter turns too, at prediction.
+The skips average before they subsample, as in ResNet-D (He et al. 2018, arXiv:1812.01187). A 5 × 5 stem of
+stride 2, four stages of basic blocks (the later three halve the map and double the channels), then the mean
+and the standard deviation of each feature over the map, and one linear layer. A strided network is
+equivariant to shifts by multiples of its total stride, so with circular padding the output is *invariant* to
+rolls of a periodic map by multiples of ``ResNet.stride`` where that divides the size. ``d4_average`` makes it
+invariant to flips and quarter turns too, at prediction.
 """
 
 from __future__ import annotations
@@ -68,8 +69,11 @@ class BasicBlock(nn.Module):
         self.relu2 = nn.ReLU()
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
+            # A strided 1 × 1 convolution would skip three pixels in four: average them first, as ResNet-D
+            # does.
             self.skip = nn.Sequential(
-                PeriodicConv2d(in_channels, channels, 1, stride=stride, circular=circular),
+                nn.AvgPool2d(stride, ceil_mode=True),
+                nn.Conv2d(in_channels, channels, 1, bias=False),
                 normalisation(norm, channels),
             )
         # A block that starts as the identity trains steadily from the first step (Goyal et al. 2017,

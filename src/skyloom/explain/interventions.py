@@ -1,0 +1,274 @@
+"""Interventions: take one kind of information out of the *raw* maps and see whether the score notices.
+
+The changed maps go through the transforms that were fitted in training and are scored again. A score that
+stays shows that the network did not need what was removed. A score that drops has two readings: the network
+needs it, or the changed maps lie outside what it has ever seen. The squared correlation, which forgives a
+shifted or stretched prediction, is therefore given beside the score.
+
+Intervals are bootstraps over groups (simulations), paired: every version is judged on the same resampled
+groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skyloom.errors import UsageError
+from skyloom.explain.context import Context, Score, finish
+from skyloom.explain.gradients import MAPS_AT_ONCE
+from skyloom.fields.interventions import flatten_spectrum, smooth
+from skyloom.methods import Method
+
+Change = Callable[[NDArray[Any]], NDArray[Any]]
+LEVELS = (0.025, 0.975)
+
+
+def rescore(
+    method: Method,
+    changes: Sequence[Change],
+    dim: tuple[str, Sequence[Any]],
+    target: int,
+    *,
+    bootstrap: int,
+    generator: torch.Generator,
+    context: Context,
+) -> xr.Dataset:
+    """Score a method on several versions of the same raw maps.
+
+    Args:
+        method: The trained method.
+        changes: Each turns raw maps ``(B, C, H, W)`` into another version of them; the first is the
+            reference.
+        dim: Name and values of the dimension that counts the versions.
+        target: Index of the target.
+        bootstrap: Resamples of the groups.
+        generator: Source of the resamples.
+        context: Truth, raw maps, transforms and groups.
+
+    Returns:
+        Along ``dim``: ``score``, its 95 % interval ``low`` and ``high``, ``correlation_squared``, and
+        ``drop``, the score of the reference less this one, with ``drop_low`` and ``drop_high``; and ``mean
+        (dim, sample)``, the standardised predictions. Intervals are NaN for a single group.
+
+    Example:
+        >>> from skyloom.methods.supervised import MeanSquared
+        >>> method = MeanSquared(1, 1, 16, net={"name": "resnet", "width": 4})
+        >>> raw = np.random.default_rng(0).random((4, 1, 16, 16), dtype=np.float32)
+        >>> context = Context(np.arange(4.0)[:, None], raw, torch.from_numpy, ["x_HI"])
+        >>> ds = rescore(method, [lambda m: m], ("version", ["as it is"]), 0, bootstrap=10,
+        ...     generator=torch.Generator(), context=context)
+        >>> float(ds["drop"][0])
+        0.0
+    """
+    truth = context.truth[:, target]
+    device = next(method.parameters()).device
+    versions = (context.transform(change(context.raw)).to(device) for change in changes)
+    means = np.stack([predict(method, maps, target) for maps in versions])
+    scores = np.array([context.score(truth, mean) for mean in means])
+    resampled = resample(context.score, truth, means, context.groups, bootstrap, generator)
+    drops = resampled[:1] - resampled
+    low, high = interval(resampled)
+    drop_low, drop_high = interval(drops)
+    name, values = dim
+    return xr.Dataset(
+        {
+            "score": (name, scores),
+            "low": (name, low),
+            "high": (name, high),
+            "correlation_squared": (name, [correlation(truth, mean) ** 2 for mean in means]),
+            "drop": (name, scores[0] - scores),
+            "drop_low": (name, drop_low),
+            "drop_high": (name, drop_high),
+            "mean": ((name, "sample"), means),
+            "truth": ("sample", truth),
+        },
+        coords={name: list(values)},
+        attrs={"score": context.score_name},
+    )
+
+
+class Smooth:
+    """Smooth the maps more and more: at which scale is the answer?
+
+    Args:
+        widths: Standard deviations of the Gaussian, pixels; 0 leaves the maps as they are and is added as the
+            reference where it is missing.
+        bootstrap: Resamples of the groups for the intervals.
+
+    Raises:
+        UsageError: A width is negative.
+
+    Example:
+        >>> Smooth(widths=[4.0, 2.0]).widths
+        [0.0, 2.0, 4.0]
+    """
+
+    def __init__(
+        self,
+        *,
+        widths: list[float] = [0.0, 1.0, 2.0, 4.0, 8.0],  # noqa: B006 - read, never written
+        bootstrap: int = 500,
+    ) -> None:
+        if min(widths, default=0.0) < 0:
+            raise UsageError(f"smooth needs widths of 0 pixels or more, found {widths}", hint="try [0, 2, 4]")
+        self.widths = sorted({0.0, *(float(width) for width in widths)})
+        self.bootstrap = bootstrap
+
+    def explain(
+        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
+    ) -> xr.Dataset:
+        """Return the score at each ``width`` [pixels]; see `rescore` for the variables."""
+        context.name_of(target)
+
+        def smoothed(width: float) -> Change:
+            return lambda raw: smooth(raw, width, periodic=context.periodic)
+
+        ds = rescore(
+            method,
+            [smoothed(width) for width in self.widths],
+            ("width", self.widths),
+            target,
+            bootstrap=self.bootstrap,
+            generator=generator,
+            context=context,
+        )
+        ds["width"].attrs.update(units="pixel", long_name="width of the Gaussian")
+        half = ds["width"].where(ds["drop"] > 0.5 * ds["score"][0], drop=True)
+        summary = {
+            "score": context.score_name,
+            "widths": self.widths,
+            "scores": ds["score"].values.tolist(),
+            "half_lost_at": float(half[0]) if half.size and float(ds["score"][0]) > 0 else None,
+        }
+        return finish(ds, "smooth", context, target, summary)
+
+
+class FlattenSpectrum:
+    """Give every map a white power spectrum at its own mean and variance: is the answer in the phases?
+
+    Args:
+        bootstrap: Resamples of the groups for the intervals.
+
+    Example:
+        >>> FlattenSpectrum(bootstrap=100).bootstrap
+        100
+    """
+
+    def __init__(self, *, bootstrap: int = 500) -> None:
+        self.bootstrap = bootstrap
+
+    def explain(
+        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
+    ) -> xr.Dataset:
+        """Return the score of each ``spectrum``, ``own`` and ``flat``; see `rescore` for the variables."""
+        context.name_of(target)
+        ds = rescore(
+            method,
+            [np.asarray, flatten_spectrum],
+            ("spectrum", ["own", "flat"]),
+            target,
+            bootstrap=self.bootstrap,
+            generator=generator,
+            context=context,
+        )
+        own, flat = (float(value) for value in ds["score"])
+        summary = {"score": context.score_name, "own": own, "flat": flat}
+        return finish(ds, "flatten_spectrum", context, target, summary)
+
+
+def predict(method: Method, maps: Tensor, target: int) -> NDArray[np.float64]:
+    """Return the predicted mean of one target, standardised, ``(B,)``.
+
+    Args:
+        method: The trained method.
+        maps: Standardised maps, shape ``(B, C, H, W)``.
+        target: Index of the target.
+
+    Example:
+        >>> from skyloom.methods.supervised import MeanSquared
+        >>> method = MeanSquared(1, 2, 16, net={"name": "resnet", "width": 4})
+        >>> predict(method, torch.zeros(3, 1, 16, 16), 1).shape
+        (3,)
+    """
+    parts = [method.predict(part)["mean"][:, target] for part in torch.split(maps, MAPS_AT_ONCE)]
+    return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float64)
+
+
+def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return Pearson's correlation, NaN where one side does not vary.
+
+    Args:
+        first: Shape ``(B,)``.
+        second: Shape ``(B,)``.
+
+    Example:
+        >>> round(correlation(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0])), 12)
+        1.0
+    """
+    a, b = first - first.mean(), second - second.mean()
+    norm = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
+    return float(a @ b) / norm if norm > 0 else float("nan")
+
+
+def resample(
+    score: Score,
+    truth: NDArray[Any],
+    means: NDArray[Any],
+    groups: NDArray[Any] | None,
+    bootstrap: int,
+    generator: torch.Generator,
+) -> NDArray[np.float64]:
+    """Score every version on the same resampled groups.
+
+    Args:
+        score: Judges truth ``(B,)`` and prediction ``(B,)``.
+        truth: Shape ``(B,)``.
+        means: Predictions of ``V`` versions, shape ``(V, B)``.
+        groups: Shape ``(B,)``; None where every map is its own group.
+        bootstrap: Number of resamples.
+        generator: Source of the draws.
+
+    Returns:
+        Shape ``(V, bootstrap)``; NaN for a single group, and where a resample has no spread to explain.
+
+    Example:
+        >>> from skyloom.explain.context import r2
+        >>> truth = np.arange(9.0)
+        >>> resample(r2, truth, truth[None], None, 3, torch.Generator().manual_seed(0)).tolist()
+        [[1.0, 1.0, 1.0]]
+    """
+    labels = np.arange(len(truth)) if groups is None else groups
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if len(members) < 2 or bootstrap < 1:
+        return np.full((len(means), 1), np.nan)
+    shape = (bootstrap, len(members))
+    draws = torch.randint(len(members), shape, generator=generator, device=generator.device)
+    scores = np.empty((len(means), bootstrap))
+    for column, draw in enumerate(draws.cpu().numpy()):
+        rows = np.concatenate([members[member] for member in draw])
+        scores[:, column] = [score(truth[rows], mean[rows]) for mean in means]
+    return scores
+
+
+def interval(resampled: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the 2.5 and 97.5 percentiles of the resamples that could be scored.
+
+    Args:
+        resampled: Shape ``(V, bootstrap)``.
+
+    Returns:
+        Shape ``(2, V)``; NaN where no resample could be scored.
+
+    Example:
+        >>> interval(np.array([[0.0, 1.0, np.nan], [np.nan] * 3])).round(3).tolist()
+        [[0.025, nan], [0.975, nan]]
+    """
+    rows = (row[np.isfinite(row)] for row in resampled)
+    return np.stack([np.quantile(row, LEVELS) if row.size else np.full(2, np.nan) for row in rows], axis=1)
