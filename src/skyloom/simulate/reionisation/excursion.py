@@ -1,0 +1,281 @@
+r"""The engine ``excursion``: semi-numerical reionisation in NumPy and SciPy, no compiler needed.
+
+Four steps, each public (Furlanetto, Zaldarriaga & Hernquist 2004; Mesinger, Furlanetto & Cen 2011):
+
+1. :func:`linear_field`: a Gaussian field with the linear P(k), seen through the window of a cell;
+2. :class:`Displacements`: second-order Lagrangian perturbation theory gives the density at any redshift;
+3. :func:`ionise`: on scales from ``R_BUBBLE_MAX`` down to the cell, the conditional Press-Schechter
+   collapsed fraction, scaled so that its mean is Sheth & Tormen's; a cell with
+   :math:`\zeta f_\mathrm{coll} > 1` on any scale is ionised, the rest is partly ionised by its own haloes;
+4. :func:`brightness_temperature`: the spin temperature is far above that of the background.
+
+Filters, radii, masses and normalisation are those of 21cmFAST 4.1 run by the engine ``21cmfast``, so that the
+two agree cell by cell on the same initial density (``scripts/validate_reionisation.py``). Left out, as there:
+recombinations, X-rays, the spin temperature, redshift-space distortions, discrete haloes and the light cone.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.metadata import version
+
+import numpy as np
+import scipy.fft
+from scipy.special import erfc
+
+from skyloom.errors import ShapeError
+from skyloom.simulate.cosmology import DELTA_C, Cosmology, top_hat
+from skyloom.simulate.reionisation.design import Point
+from skyloom.simulate.reionisation.engine import Box
+
+SPHERE = (3 / (4 * np.pi)) ** (1 / 3)  #: radius of the sphere with the volume of a unit cube
+SHARP_K = (2 / (9 * np.pi)) ** (1 / 3)  #: k R of a sharp cut in k with the volume of a top hat of radius R
+RADIUS_STEP = 1.1  #: ratio of consecutive smoothing radii
+IONISED_MU = 0.6  #: mean molecular weight in the virial mass, as 21cmFAST has it above 10^4 K
+SUBCELLS = (
+    np.array([-1.0, 0.0, 1.0]) / 3
+)  #: where the mass of a cell sits along an axis when it is moved [cells]
+
+
+def run(point: Point, *, size: int, box_size: float) -> list[Box]:
+    """Run one simulation at its redshifts.
+
+    Args:
+        point: Seed, parameters and redshifts.
+        size: Cells along one side of the boxes.
+        box_size: Comoving side length [Mpc].
+
+    Returns:
+        One box per redshift, highest first, arrays ``(z, y, x)`` with ``z`` the line of sight.
+
+    Example:
+        >>> parameters = {"HII_EFF_FACTOR": 30.0, "ION_Tvir_MIN": 4.7, "R_BUBBLE_MAX": 15.0}
+        >>> point = Point(index=0, seed=1, parameters=parameters, redshifts=(9.0, 8.0))
+        >>> early, late = run(point, size=16, box_size=32.0)
+        >>> bool(early.neutral_fraction.mean() > late.neutral_fraction.mean())
+        True
+    """
+    cosmology = Cosmology()
+    rng = np.random.default_rng(point.seed)
+    displacements = Displacements(linear_field(size, box_size, rng, cosmology), box_size)
+    boxes = []
+    for z in sorted(point.redshifts, reverse=True):
+        delta = displacements.density(cosmology.growth(z))
+        x_HI = ionise(
+            delta,
+            box_size,
+            z,
+            cosmology,
+            zeta=point.parameters["HII_EFF_FACTOR"],
+            minimum_mass=cosmology.virial_mass(10 ** point.parameters["ION_Tvir_MIN"], z, mu=IONISED_MU),
+            largest_radius=point.parameters["R_BUBBLE_MAX"],
+        )
+        boxes.append(Box(z, brightness_temperature(x_HI, delta, z, cosmology), x_HI, delta))
+    return boxes
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide what the engine computes."""
+    return {"numpy": version("numpy"), "scipy": version("scipy")}
+
+
+def linear_field(size: int, box_size: float, rng: np.random.Generator, cosmology: Cosmology) -> np.ndarray:
+    """Draw the linear density contrast of today, smoothed over a cell.
+
+    Args:
+        size: Cells along one side.
+        box_size: Comoving side length [Mpc].
+        rng: Source of the white noise.
+        cosmology: Gives P(k).
+
+    Returns:
+        Density contrast, shape ``(size, size, size)``, float32, mean zero.
+    """
+    k = _magnitude(size, box_size)
+    spectrum = np.zeros_like(k)
+    spectrum[k > 0] = cosmology.power(k[k > 0])
+    cell = box_size / size
+    amplitude = np.sqrt(spectrum / cell**3) * top_hat(k * SPHERE * cell)
+    noise = rng.standard_normal((size, size, size), dtype=np.float32)
+    return _to_space(_to_modes(noise) * amplitude.astype(np.float32), size)
+
+
+class Displacements:
+    r"""First- and second-order Lagrangian displacements of a linear density field.
+
+    Matter at :math:`\mathbf q` moves to :math:`\mathbf q + D\psi^{(1)} + \tfrac37 D^2\psi^{(2)}` with
+    :math:`\psi^{(1)}_{\mathbf k} = i\mathbf k\,\delta_{\mathbf k}/k^2` and :math:`\psi^{(2)}` the same of
+    :math:`\sum_{i<j}(\phi_{ii}\phi_{jj} - \phi_{ij}^2)`, where :math:`\nabla^2\phi = \delta`
+    (Scoccimarro 1998, appendix D).
+
+    Args:
+        linear: Linear density contrast today, shape ``(N, N, N)``, axes ``(z, y, x)``.
+        box_size: Comoving side length [Mpc].
+
+    Raises:
+        ShapeError: ``linear`` is not a cube.
+
+    Example:
+        >>> wave = np.cos(2 * np.pi * np.arange(32) / 32) * np.ones((32, 32, 32))
+        >>> delta = Displacements(wave, 64.0).density(0.01)
+        >>> print(f"{2 * np.mean(delta * wave):.4f}")  # grows as D
+        0.0100
+    """
+
+    def __init__(self, linear: np.ndarray, box_size: float) -> None:
+        if linear.ndim != 3 or len(set(linear.shape)) != 1:
+            raise ShapeError(f"the linear density has shape {linear.shape}: need a cube (N, N, N)")
+        self.size, self.box_size = linear.shape[0], box_size
+        modes = _to_modes(linear)
+        self.first = self._gradient(modes)
+        self.second = self._gradient(_to_modes(self._second_source(modes)))
+
+    @cached_property
+    def _inverse_k2(self) -> np.ndarray:
+        k2 = _magnitude(self.size, self.box_size) ** 2
+        k2[0, 0, 0] = np.inf
+        return np.asarray(1 / k2, dtype=np.float32)
+
+    def _gradient(self, modes: np.ndarray) -> list[np.ndarray]:
+        r"""Return the displacements of ``i k / k^2`` times the modes, one per axis [Mpc]."""
+        potential = modes * self._inverse_k2
+        return [
+            _to_space(1j * q.astype(np.float32) * potential, self.size)
+            for q in _wavenumbers(self.size, self.box_size)
+        ]
+
+    def _second_source(self, modes: np.ndarray) -> np.ndarray:
+        potential = modes * self._inverse_k2
+        k = [q.astype(np.float32) for q in _wavenumbers(self.size, self.box_size)]
+        xx, yy, zz = (_to_space(q * q * potential, self.size) for q in k)
+        source = xx * yy + yy * zz + zz * xx
+        for i, j in ((0, 1), (1, 2), (2, 0)):
+            source -= _to_space(k[i] * k[j] * potential, self.size) ** 2
+        return np.asarray(source)
+
+    def density(self, D: float) -> np.ndarray:
+        """Return the density contrast at linear growth ``D`` (one today).
+
+        The mass of each cell is moved whole, as three subcells an axis, and shared out cloud in cell.
+
+        Returns:
+            Density contrast, shape ``(N, N, N)``, float32; its mean is zero.
+        """
+        N = self.size
+        scale = N / self.box_size
+        index, weight = [], []
+        for axis, (psi_1, psi_2) in enumerate(zip(self.first, self.second, strict=True)):
+            shift = (scale * D) * psi_1 + (scale * 3 / 7 * D**2) * psi_2
+            nearest = np.rint(shift)
+            start = np.arange(N).reshape([-1 if a == axis else 1 for a in range(3)])
+            index.append([(start + nearest.astype(np.int64) + step) % N for step in (-1, 0, 1)])
+            weight.append(_cloud_weights(shift - nearest))
+        mass = np.zeros(N**3)
+        for a in range(3):
+            for b in range(3):
+                plane, share = (index[0][a] * N + index[1][b]) * N, weight[0][a] * weight[1][b]
+                for c in range(3):
+                    cell = (plane + index[2][c]).ravel()
+                    mass += np.bincount(cell, (share * weight[2][c]).ravel(), N**3)
+        return (mass.reshape(N, N, N) - 1).astype(np.float32)
+
+
+def _cloud_weights(offset: np.ndarray) -> list[np.ndarray]:
+    """Return what the cells before, at and after receive from a cell moved by ``offset`` [-0.5, 0.5]."""
+    return [
+        sum(np.maximum(0, 1 - np.abs(offset + part - step)) for part in SUBCELLS) / len(SUBCELLS)
+        for step in (-1, 0, 1)
+    ]
+
+
+def ionise(
+    delta: np.ndarray,
+    box_size: float,
+    z: float,
+    cosmology: Cosmology,
+    *,
+    zeta: float,
+    minimum_mass: float,
+    largest_radius: float,
+) -> np.ndarray:
+    r"""Return the neutral fraction of each cell.
+
+    On scale ``R`` the collapsed fraction is :math:`\mathrm{erfc}[(\delta_c - \delta_R) / (D \sqrt{2}
+    \sqrt{\sigma^2(M_\min) - \sigma^2(R)})]` of the evolved density :math:`\delta_R`, cut sharply in k, times
+    the constant that makes its mean over the box equal Sheth & Tormen's.
+
+    Args:
+        delta: Density contrast at redshift ``z``, shape ``(N, N, N)``.
+        box_size: Comoving side length [Mpc].
+        z: Redshift.
+        cosmology: Growth, variances and the mean collapsed fraction.
+        zeta: Ionising photons per collapsed hydrogen atom, net of escape and recombination.
+        minimum_mass: Smallest halo that shines [Msun].
+        largest_radius: Largest smoothing radius [Mpc].
+
+    Returns:
+        Neutral fraction, shape ``(N, N, N)``, float32, 0 to 1.
+    """
+    size = delta.shape[0]
+    modes = _to_modes(delta)
+    k = _magnitude(size, box_size)
+    D = cosmology.growth(z)
+    mean = cosmology.collapsed_fraction(minimum_mass, z)
+    small = float(cosmology.sigma(cosmology.radius(minimum_mass)))
+    radii = _radii(SPHERE * box_size / size, min(largest_radius, SPHERE * box_size))
+    neutral = np.ones(delta.shape, np.float32)
+    for R, large in zip(radii, cosmology.sigma(radii), strict=True):
+        cell = radii[-1] == R
+        smooth = delta if cell else _to_space(np.where(k * R * SHARP_K > 1, np.float32(0), modes), size)
+        width = np.sqrt(2 * (small**2 - large**2)) * D
+        collapsed = erfc(np.maximum(DELTA_C - smooth, 0) / np.float32(width))
+        ionised = collapsed * np.float32(zeta * mean / collapsed.mean(dtype=float))
+        neutral[ionised > 1] = 0
+        if cell:
+            neutral *= 1 - np.minimum(ionised, 1)
+    return neutral
+
+
+def _radii(smallest: float, largest: float) -> np.ndarray:
+    """Return the radii [Mpc], largest first: the largest, then powers of the step above the smallest."""
+    steps = int(np.ceil(np.log(largest / smallest) / np.log(RADIUS_STEP)))
+    radii = smallest * RADIUS_STEP ** np.arange(max(steps, 0))
+    return np.append(radii, largest)[::-1] if largest > smallest else np.array([smallest])
+
+
+def brightness_temperature(x_HI: np.ndarray, delta: np.ndarray, z: float, cosmology: Cosmology) -> np.ndarray:
+    r"""Return the 21-cm brightness temperature against the background [mK].
+
+    :math:`T_b = 27\,x_\mathrm{HI}(1+\delta)\,\frac{\Omega_b h^2}{0.023}
+    \sqrt{\frac{0.15}{\Omega_m h^2}\frac{1+z}{10}}` mK (Furlanetto, Oh & Briggs 2006), the spin temperature
+    far above the background and no peculiar velocities.
+
+    Args:
+        x_HI: Neutral fraction, any shape.
+        delta: Density contrast, the same shape.
+        z: Redshift.
+        cosmology: Background.
+    """
+    h2 = cosmology.h**2
+    scale = 27 * cosmology.Omega_b * h2 / 0.023 * np.sqrt(0.15 / (cosmology.Omega_m * h2) * (1 + z) / 10)
+    return np.asarray(scale * x_HI * (1 + delta), dtype=np.float32)
+
+
+def _wavenumbers(size: int, box_size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the wavenumbers [1/Mpc] along z, y and x, shaped to broadcast over half-complex modes."""
+    full = 2 * np.pi * np.fft.fftfreq(size, box_size / size)
+    half = 2 * np.pi * np.fft.rfftfreq(size, box_size / size)
+    return full[:, None, None], full[None, :, None], half[None, None, :]
+
+
+def _magnitude(size: int, box_size: float) -> np.ndarray:
+    k_z, k_y, k_x = _wavenumbers(size, box_size)
+    return np.asarray(np.sqrt(k_z**2 + k_y**2 + k_x**2))
+
+
+def _to_modes(field: np.ndarray) -> np.ndarray:
+    return np.asarray(scipy.fft.rfftn(np.asarray(field, dtype=np.float32), workers=1))
+
+
+def _to_space(modes: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(scipy.fft.irfftn(modes, s=(size, size, size), workers=1))
