@@ -264,6 +264,17 @@ def test_templates_name_only_components_that_are_declared(name: str) -> None:
     assert named(inner) <= {entry.name for entry in catalogue.entries()}
 
 
+@pytest.mark.parametrize("name", recipe.templates())
+def test_templates_are_recipes_and_their_variants_too(name: str, tmp_path: Path) -> None:
+    loaded = recipe.load(name)
+    (tmp_path / "again.yaml").write_text(loaded.to_yaml(), encoding="utf-8")
+    assert recipe.load(tmp_path / "again.yaml") == loaded
+    for variant, changes in loaded.variants.items():
+        child = loaded.variant(variant)
+        assert child.split.get("leaky", False) is ("split" in changes), "only a split by sample is leaky"
+        assert ({"name": "remove_mean"} in child.data.fields["T_b"]) is ("data.fields" not in changes)
+
+
 def test_unknown_template() -> None:
     with pytest.raises(RecipeError, match="no template is called 'x'"):
         recipe.template_text("x")

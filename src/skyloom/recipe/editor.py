@@ -23,6 +23,10 @@ def json_schema() -> dict[str, Any]:
 
     Returns:
         A schema in the 2020-12 dialect; all values are JSON.
+
+    Example:
+        >>> "epochs" in json_schema()["$defs"]["Train"]["properties"]
+        True
     """
     schema = Recipe.model_json_schema()
     definitions: dict[str, Any] = schema.setdefault("$defs", {})

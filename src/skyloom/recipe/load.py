@@ -59,6 +59,11 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: The file cannot be read or anything in it is wrong; each problem gives file and line
             (or the override), what was found, and the nearest spelling of a wrong key.
+
+    Example:
+        >>> recipe = load("reionisation", ["train.epochs=3", "method.net.width=8"])
+        >>> recipe.train.epochs, recipe.method["net"]["width"], recipe.train.batch_size
+        (3, 8, 64)
     """
     content, origin = _content(source)
     document = text.read(content, origin)

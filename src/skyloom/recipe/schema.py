@@ -110,6 +110,11 @@ class Data(Part):
         select: Samples to keep: a coordinate and the interval [low, high] that it must lie in.
         balance: Equal numbers in each bin of a label; null to keep all.
         fields: The fields that the network sees, each with its transforms in order.
+
+    Example:
+        >>> source = {"name": "shipped", "set": "reionisation-21cmfast"}
+        >>> Data(source=source, fields={"T_b": ["standardise"]}).fields
+        {'T_b': [{'name': 'standardise'}]}
     """
 
     source: Source
@@ -145,6 +150,10 @@ class Train(Part):
         keep: Training states kept.
         log_every: Steps between two lines of the log.
         trackers: Where scores are sent besides the CSV log.
+
+    Example:
+        >>> Train(epochs=3, optimiser="sgd").optimiser["name"]
+        'sgd'
     """
 
     epochs: Count = 30
@@ -180,6 +189,10 @@ class Evaluate(Part):
         statistics: Physics summaries of the maps on each side.
         bootstrap: Resamples of groups behind each error bar.
         seed: Seed of the resampling.
+
+    Example:
+        >>> Evaluate(baselines=["mean"]).baselines
+        [{'name': 'mean'}]
     """
 
     baselines: list[Baseline] = []
@@ -202,6 +215,16 @@ class Recipe(Part):
         evaluate: How the answer is judged.
         explain: What is asked of the trained network.
         variants: Further runs of the same recipe: name to changes by dotted key.
+
+    Example:
+        >>> from skyloom.recipe import load
+        >>> recipe = load("reionisation")
+        >>> recipe.with_overrides({"method.net.name": "vgg"}).method["net"]["name"]
+        'vgg'
+        >>> recipe.variant("seen-boxes").split["leaky"]
+        True
+        >>> recipe.digest() == load("reionisation", ["train.epochs=1"]).digest()
+        False
     """
 
     recipe: Literal[1]
