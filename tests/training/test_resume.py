@@ -93,7 +93,7 @@ def interrupt(worker, folder: Path, step: int, **settings) -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 10, 29, 31])
 def test_stopped_in_a_step(worker, whole, tmp_path, step):
-    # Ten steps an epoch: the first, the middle of the first and of later epochs, the last of one, the last but one.
+    # Ten steps an epoch: its first, one amid, its last, its last but one, the first of another.
     interrupt(worker, tmp_path, step)
     worker.train(str(tmp_path), resume=True)
     same(whole, tmp_path)
@@ -150,7 +150,7 @@ def test_two_generations_stay(worker, whole):
 
 def test_other_settings_are_refused(worker, tmp_path):
     interrupt(worker, tmp_path, 3)
-    with pytest.raises(UsageError, match="train.batch_size was 8 and is 4"):
+    with pytest.raises(UsageError, match=r"train\.batch_size was 8 and is 4"):
         worker.train(str(tmp_path), resume=True, batch_size=4)
     worker.train(str(tmp_path), resume=True, keep=3, log_every=4)
 

@@ -27,8 +27,9 @@ SIZE = 8
 
 
 class Sampler:
-    def __init__(self, rows: int, batch: int, seed: int, train: bool) -> None:
-        self.rows, self.batch, self.seed, self.train = rows, batch, seed, train
+    def __init__(self, rows: int, batch: int, seed: int, train: bool, rank: int, world: int) -> None:
+        self.rows, self.batch, self.seed, self.train = rows, batch * world, seed, train
+        self.rank, self.world = rank, world
         self.epoch = self.start = 0
 
     def __len__(self) -> int:
@@ -42,7 +43,8 @@ class Sampler:
         if self.train:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
         for batch in range(self.start, len(self)):
-            yield order[batch * self.batch : (batch + 1) * self.batch].tolist()
+            rows = order[batch * self.batch : (batch + 1) * self.batch]
+            yield np.array_split(rows, self.world)[self.rank].tolist()
 
 
 class Rows(torch.utils.data.Dataset):
@@ -64,14 +66,15 @@ class Data(lightning.LightningDataModule):
 
     def loader(self, low, high, train):
         rows = Rows(self.maps[low:high], self.targets[low:high])
-        sampler = Sampler(high - low, self.settings.batch_size, self.settings.seed, train)
+        here = (self.trainer.global_rank, self.trainer.world_size)
+        sampler = Sampler(high - low, self.settings.batch_size, self.settings.seed, train, *here)
         return DataLoader(rows, batch_sampler=sampler, collate_fn=lambda batch: batch)
 
     def train_dataloader(self):
         return self.loader(0, 80, True)
 
     def val_dataloader(self):
-        return self.loader(80, 100, False)
+        return self.loader(80, 99, False)
 
 
 def train(folder: str, *, resume: bool = False, net: dict[str, Any] | None = None, **settings: Any) -> Fitted:

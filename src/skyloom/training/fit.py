@@ -98,7 +98,7 @@ def fit(
         stack.enter_context(rng.kept_generators())
         stack.enter_context(threads(settings.threads))
         request = stack.enter_context(StopRequest())
-        state = _find_state(folder, settings, resume)
+        state = _find_state(folder, settings) if resume else None
         position = Position(**state["position"]) if state is not None else Position()
         positioned = PositionedData(data, position)
         reporter = make_reporter(progress)
@@ -107,6 +107,8 @@ def fit(
             settings=settings, folder=folder, data=positioned, request=request, reporter=reporter, state=state
         )
         trainer = make_trainer(settings, session, folder)
+        if trainer.is_global_zero and not resume:
+            _refuse_begun(session)
         _check_world(state, trainer)
         del state  # the session restores and frees it
         if position.epoch < settings.epochs and not session.stopping.done:
@@ -114,16 +116,16 @@ def fit(
         return _finish(method, folder, trainer, session)
 
 
-def _find_state(folder: RunFolder, settings: Train, resume: bool) -> dict[str, Any] | None:
-    generations = Generations(folder.path_of("state"), settings.keep)
-    if not resume:
-        if generations.paths():
-            raise UsageError(
-                f"a training has begun in {folder.path}",
-                hint="resume it (--resume), or choose another folder",
-            )
-        return None
-    state = generations.load()
+def _refuse_begun(session: Session) -> None:
+    if session.generations.paths():
+        raise UsageError(
+            f"a training has begun in {session.folder.path}",
+            hint="resume it (--resume), or choose another folder",
+        )
+
+
+def _find_state(folder: RunFolder, settings: Train) -> dict[str, Any] | None:
+    state = Generations(folder.path_of("state"), settings.keep).load()
     if state is not None:
         before, now = json.loads(state["settings"]), settings.model_dump(mode="json")
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

@@ -28,71 +28,14 @@ from skyloom.training import rng
 from skyloom.training.checkpoint import Generations
 from skyloom.training.ema import MovingAverage
 from skyloom.training.log import Log
+from skyloom.training.means import TRAIN_LOSS, Means
 from skyloom.training.position import Position, PositionedData, ask_again
 from skyloom.training.progress import Reporter
 from skyloom.training.signals import StopRequest
 from skyloom.training.stopping import Stopping
 from skyloom.training.weights import save_weights
 
-TRAIN_LOSS, VALIDATION_LOSS = "train/loss", "validation/loss"
-
-
-class Means:
-    """Mean scores since the last row, and of the loss over the epoch, weighted by maps.
-
-    Example:
-        >>> means = Means()
-        >>> for loss, maps in ((1.0, 2), (4.0, 1)):
-        ...     means.add({"train/loss": torch.tensor(loss)}, maps)
-        >>> means.row(lambda totals: totals)
-        {'train/loss': 2.0}
-        >>> means.epoch()
-        2.0
-    """
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._maps = 0
-        self._epoch_sum, self._epoch_maps = 0.0, 0.0
-
-    def add(self, scores: Mapping[str, Tensor], maps: int) -> None:
-        """Take in the scores of a step, without waiting for them."""
-        for name, score in scores.items():
-            # MPS has no float64.
-            wide = score.detach().to(torch.float32 if score.device.type == "mps" else torch.float64)
-            before = self._sums.get(name)
-            self._sums[name] = (
-                wide * maps if before is None else before.to(wide.device).add_(wide, alpha=maps)
-            )
-        self._maps += maps
-
-    def row(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Return the means since the last row and begin the next; ``total`` adds up over processes."""
-        names = sorted(self._sums)
-        sums = [self._sums[name] for name in names]
-        *summed, maps = total(torch.stack([*sums, torch.full_like(sums[0], self._maps)])).tolist()
-        means = {name: value / maps for name, value in zip(names, summed, strict=True)}
-        self._epoch_sum += means.get(TRAIN_LOSS, math.nan) * maps
-        self._epoch_maps += maps
-        self._sums, self._maps = {}, 0
-        return means
-
-    def epoch(self) -> float:
-        """Return the mean loss over the epoch, whose last row has been taken, and begin the next."""
-        mean = self._epoch_sum / self._epoch_maps
-        self._epoch_sum, self._epoch_maps = 0.0, 0.0
-        return mean
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return all sums and counts as numbers."""
-        sums = {name: value.item() for name, value in self._sums.items()}
-        return {"sums": sums, "maps": self._maps, "epoch": (self._epoch_sum, self._epoch_maps)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what ``snapshot`` returned."""
-        self._sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()}
-        self._maps = state["maps"]
-        self._epoch_sum, self._epoch_maps = state["epoch"]
+VALIDATION_LOSS = "validation/loss"
 
 
 class Session(Callback):
@@ -223,6 +166,11 @@ class Session(Callback):
         self._validation_maps = 0
         self.reporter.validating()
         self._exchange(trainer)
+        if trainer.world_size > 1:
+            module.log = _logging_here(module.log)  # type: ignore[method-assign]
+            # The moments of batch normalisation are each process's own; the first one's are saved.
+            for value in module.buffers():
+                torch.distributed.broadcast(value, src=0)
 
     def on_validation_batch_end(
         self,
@@ -239,6 +187,7 @@ class Session(Callback):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Keep the scores."""
         self._exchange(trainer)
+        module.__dict__.pop("log", None)
         found = {
             name: value for name, value in trainer.callback_metrics.items() if name.startswith("validation/")
         }
@@ -337,7 +286,7 @@ class Session(Callback):
         name = self.request.caught.name if self.request.caught is not None else "another process"
         return Interrupted(
             f"stopped by {name} after step {self.position.step}; all is saved in {self.folder.path}",
-            hint=f"skyloom train {self.folder.path / 'recipe.yaml'} --resume goes on there",
+            hint=f"skyloom train {self.folder.path} --resume goes on there",
         )
 
     def _write_weights(self, trainer: Trainer, module: LightningModule, epoch: int, best: bool) -> None:
@@ -378,3 +327,16 @@ class Session(Callback):
                 "ranks": ranks,
             },
         )
+
+
+def _logging_here(log: Callable[..., None]) -> Callable[..., None]:
+    """Return a method's ``log`` that leaves averaging over processes to the session.
+
+    Lightning's ``sync_dist`` rounds the mean number of maps of a process down to a whole number: with ten
+    maps in one and nine in the other, its mean over the side is 19/18 of the true one.
+    """
+
+    def here(*args: Any, **kwargs: Any) -> None:
+        log(*args, **{**kwargs, "sync_dist": False})
+
+    return here

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from skyloom.errors import UsageError, nearest
@@ -83,7 +84,7 @@ def make_trainer(settings: Train, session: Session, folder: RunFolder) -> Traine
             enable_model_summary=False,
             default_root_dir=folder.path,
         )
-    except (ValueError, RuntimeError, TypeError) as error:
+    except (ValueError, RuntimeError, TypeError, ImportError) as error:
         raise UsageError(
             f"train asks for accelerator={settings.accelerator!r}, devices={settings.devices!r}, "
             f"nodes={settings.nodes}, strategy={settings.strategy!r}, precision={settings.precision!r}: "
@@ -115,16 +116,18 @@ def _check_processes(trainer: Trainer) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep Lightning's chatter and the warnings that do not apply here from the user, within a block."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             for message, category in _SILENCED.items():
                 warnings.filterwarnings("ignore", message, category)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
