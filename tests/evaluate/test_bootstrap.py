@@ -36,7 +36,7 @@ def test_error_by_map_is_too_small_by_the_design_effect():
         clustered_width = width(clustered(mean_of(values), groups, seed=seed))
         by_map = width(clustered(mean_of(values), np.arange(K * m), seed=seed))
         ratios.append(clustered_width / by_map)
-    # sqrt(1 + 14 * 0.6) = 3.07; the sd of 200 group means over four sets is known to 1 / sqrt(2 * 800) = 2.5 %,
+    # sqrt(1 + 14 * 0.6) = 3.07; the sd of 4 x 200 group means is known to 1 / sqrt(2 * 800) = 2.5 %,
     # a width from 1000 draws to 4 %: three errors are 10 %.
     assert np.mean(ratios) == pytest.approx(np.sqrt(1 + (m - 1) * icc), rel=0.1)
 
@@ -45,7 +45,7 @@ def test_error_by_map_is_too_small_by_the_design_effect():
     ("method", "K"), [("percentile", 100), ("expanded", 100), ("expanded", 12), ("bca", 100)]
 )
 def test_interval_covers_the_truth_as_often_as_it_says(method, K):
-    trials = 400
+    trials = 300
     hits = 0
     for seed in range(trials):
         values, groups = random_effects(K, 2, 0.5, seed)

@@ -115,32 +115,45 @@ class _RidgeOnFeatures(Baseline):
         X, y = self._features(maps, fit=True), np.asarray(targets, float)
         out_of_fold = np.zeros((len(ALPHAS), *y.shape))
         for train, test in _folds(groups):
+            regression = _Ridge(X[train], y[train], self.degree)
             for row, alpha in enumerate(ALPHAS):
-                out_of_fold[row, test] = (
-                    self._regression(np.full(y.shape[1], alpha))
-                    .fit(X[train], y[train])
-                    .predict(X[test])
-                    .reshape(len(test), -1)
-                )
+                out_of_fold[row, test] = regression.predict(X[test], np.full(y.shape[1], alpha))
         residual = y - out_of_fold
         best = (residual**2).mean(axis=1).argmin(axis=0)
         self.alphas = ALPHAS[best]
         self._sd = _residual_sd(residual[best, :, np.arange(y.shape[1])].T, y)
-        self._fitted = self._regression(self.alphas).fit(X, y)
+        self._fitted = _Ridge(X, y, self.degree)
         return self
 
     def predict(self, maps: np.ndarray) -> dict[str, np.ndarray]:
         """Predict from the features; arguments and errors as ``Baseline.predict``."""
         sd = self._spread(len(maps))
-        return {"mean": self._fitted.predict(self._features(maps, fit=False)).reshape(sd.shape), "sd": sd}
+        return {"mean": self._fitted.predict(self._features(maps, fit=False), self.alphas), "sd": sd}
 
-    def _regression(self, alphas: np.ndarray):  # type: ignore[no-untyped-def]  # scikit-learn has no types
-        from sklearn.linear_model import Ridge
+
+class _Ridge:
+    """Ridge regression of ``y (n, P)`` on products of the features ``X (n, F)``, for any penalty at once.
+
+    Features are clipped to the range that was fitted: a polynomial is not to be trusted beyond it.
+    """
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, degree: int) -> None:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-        expansion = PolynomialFeatures(self.degree, include_bias=False)
-        return make_pipeline(StandardScaler(), expansion, StandardScaler(), Ridge(alpha=alphas))
+        products = PolynomialFeatures(degree, include_bias=False)
+        self._expand = make_pipeline(StandardScaler(), products, StandardScaler())
+        self._low, self._high, self._mean = X.min(axis=0), X.max(axis=0), y.mean(axis=0)
+        Z = self._expand.fit_transform(X)
+        values, self._vectors = np.linalg.eigh(Z.T @ Z)
+        self._values = np.maximum(values, 0)[:, None]
+        self._projected = self._vectors.T @ (Z.T @ (y - self._mean))
+
+    def predict(self, X: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+        """Predict ``(n, P)`` with a penalty for each target, shape ``(P,)``."""
+        Z = self._expand.transform(np.clip(X, self._low, self._high))
+        coefficients = self._vectors @ (self._projected / (self._values + alphas))
+        return np.asarray(self._mean + Z @ coefficients)
 
 
 class MapMoments(_RidgeOnFeatures):
@@ -166,10 +179,15 @@ class MapMoments(_RidgeOnFeatures):
         self.moments = moments
 
     def _features(self, maps: np.ndarray, *, fit: bool) -> np.ndarray:
-        stacked = np.stack(moments(maps)[: self.moments], axis=1)
+        mean, variance, skewness, kurtosis = moments(maps)
         if fit:
-            square = float(np.square(maps, dtype=float).mean())
-            size = np.array([np.sqrt(square), square, 1, 1])[: self.moments, None]
+            self._size = np.sqrt(np.square(maps, dtype=float).mean(axis=(0, 2, 3)))
+        # Long tails are no ground for a polynomial: logarithms, which start at a thousandth of the size.
+        spread = np.arcsinh(1e3 * np.sqrt(variance) / np.where(self._size > 0, self._size, 1))
+        features = (mean, spread, np.arcsinh(skewness), np.arcsinh(kurtosis))[: self.moments]
+        stacked = np.stack(features, axis=1)
+        if fit:
+            size = np.stack([self._size, *[np.ones_like(self._size)] * 3])[: self.moments]
             self._informative = stacked.std(axis=0) > NOISE * size
         return np.where(self._informative, stacked, 0.0).reshape(len(maps), -1)
 
@@ -192,7 +210,7 @@ class Spectrum(_RidgeOnFeatures):
         True
     """
 
-    def __init__(self, *, bins: int = 16, degree: int = 1) -> None:
+    def __init__(self, *, bins: int = 16, degree: int = 2) -> None:
         super().__init__(degree)
         if bins < 1:
             raise UsageError(f"baseline spectrum: bins is {bins}; at least 1 is needed")

@@ -103,11 +103,12 @@ def sbc(
     p_value = np.full(P, np.nan)
     if K >= 10:
         p_values = []
-        for _ in range(REPEATS):
+        for _ in range(REPEATS if n > K else 1):
             order = rng.permutation(n)
             chosen = order[np.unique(index[order], return_index=True)[1]]
             counts = one_hot[chosen].sum(axis=0)
             p_values.append(chi2.sf(((counts - K / bins) ** 2).sum(axis=0) / (K / bins), bins - 1))
+        # Of one choice only there is nothing to combine.
         p_value = np.minimum(1.0, 2 * np.median(p_values, axis=0)) if n > K else p_values[0]
     return Ranks(share, low, high, p_value, samples.shape[1], K, n)
 
@@ -367,7 +368,8 @@ def _frame(
         minus, plus = (centre - bounds[0]) / z, (bounds[1] - centre) / z  # type: ignore[index]
     else:
         centre = prediction["mean"].values[..., None]
-        minus = plus = prediction["sd"].values[..., None] if width == "sd" else np.ones_like(centre)
+        sd = prediction["sd"].values[..., None] if width == "sd" else np.ones_like(centre)
+        minus = plus = np.broadcast_to(sd, (*centre.shape[:-1], len(levels)))
     return centre, np.where(minus > 0, minus, np.nan), np.where(plus > 0, plus, np.nan)
 
 
