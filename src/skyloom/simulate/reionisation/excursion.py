@@ -2,7 +2,7 @@ r"""The engine ``excursion``: semi-numerical reionisation in NumPy and SciPy, no
 
 Four steps, each public (Furlanetto, Zaldarriaga & Hernquist 2004; Mesinger, Furlanetto & Cen 2011):
 
-1. :func:`linear_field`: a Gaussian field with the linear P(k), seen through the window of a cell;
+1. :func:`linear_field`: a Gaussian field with the linear P(k), on a grid twice as fine;
 2. :class:`Displacements`: second-order Lagrangian perturbation theory gives the density at any redshift;
 3. :func:`ionise`: on scales from ``R_BUBBLE_MAX`` down to the cell, the conditional Press-Schechter
    collapsed fraction, scaled so that its mean is Sheth & Tormen's; a cell with
@@ -16,12 +16,11 @@ recombinations, X-rays, the spin temperature, redshift-space distortions, discre
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib.metadata import version
 
 import numpy as np
 import scipy.fft
-from scipy.special import erfc
+from scipy.special import erfc, erfcinv
 
 from skyloom.errors import ShapeError
 from skyloom.simulate.cosmology import DELTA_C, Cosmology, top_hat
@@ -30,11 +29,10 @@ from skyloom.simulate.reionisation.engine import Box
 
 SPHERE = (3 / (4 * np.pi)) ** (1 / 3)  #: radius of the sphere with the volume of a unit cube
 SHARP_K = (2 / (9 * np.pi)) ** (1 / 3)  #: k R of a sharp cut in k with the volume of a top hat of radius R
+REFINEMENT = 2  #: cells of the initial conditions per output cell, along one axis
 RADIUS_STEP = 1.1  #: ratio of consecutive smoothing radii
 IONISED_MU = 0.6  #: mean molecular weight in the virial mass, as 21cmFAST has it above 10^4 K
-SUBCELLS = (
-    np.array([-1.0, 0.0, 1.0]) / 3
-)  #: where the mass of a cell sits along an axis when it is moved [cells]
+DEPTHS = np.linspace(0, 6, 4097)  #: table of depths below the barrier; beyond it nothing has collapsed
 
 
 def run(point: Point, *, size: int, box_size: float) -> list[Box]:
@@ -57,7 +55,7 @@ def run(point: Point, *, size: int, box_size: float) -> list[Box]:
     """
     cosmology = Cosmology()
     rng = np.random.default_rng(point.seed)
-    displacements = Displacements(linear_field(size, box_size, rng, cosmology), box_size)
+    displacements = Displacements(linear_field(REFINEMENT * size, box_size, rng, cosmology), box_size, size)
     boxes = []
     for z in sorted(point.redshifts, reverse=True):
         delta = displacements.density(cosmology.growth(z))
@@ -80,7 +78,7 @@ def versions() -> dict[str, str]:
 
 
 def linear_field(size: int, box_size: float, rng: np.random.Generator, cosmology: Cosmology) -> np.ndarray:
-    """Draw the linear density contrast of today, smoothed over a cell.
+    """Draw the linear density contrast of today.
 
     Args:
         size: Cells along one side.
@@ -90,14 +88,18 @@ def linear_field(size: int, box_size: float, rng: np.random.Generator, cosmology
 
     Returns:
         Density contrast, shape ``(size, size, size)``, float32, mean zero.
+
+    Example:
+        >>> field = linear_field(8, 64.0, np.random.default_rng(0), Cosmology())
+        >>> field.shape, bool(abs(field.mean()) < 1e-6)
+        ((8, 8, 8), True)
     """
     k = _magnitude(size, box_size)
     spectrum = np.zeros_like(k)
     spectrum[k > 0] = cosmology.power(k[k > 0])
-    cell = box_size / size
-    amplitude = np.sqrt(spectrum / cell**3) * top_hat(k * SPHERE * cell)
+    amplitude = np.sqrt(spectrum * (size / box_size) ** 3).astype(np.float32)
     noise = rng.standard_normal((size, size, size), dtype=np.float32)
-    return _to_space(_to_modes(noise) * amplitude.astype(np.float32), size)
+    return _to_space(_to_modes(noise) * amplitude, size)
 
 
 class Displacements:
@@ -106,51 +108,52 @@ class Displacements:
     Matter at :math:`\mathbf q` moves to :math:`\mathbf q + D\psi^{(1)} + \tfrac37 D^2\psi^{(2)}` with
     :math:`\psi^{(1)}_{\mathbf k} = i\mathbf k\,\delta_{\mathbf k}/k^2` and :math:`\psi^{(2)}` the same of
     :math:`\sum_{i<j}(\phi_{ii}\phi_{jj} - \phi_{ij}^2)`, where :math:`\nabla^2\phi = \delta`
-    (Scoccimarro 1998, appendix D).
+    (Scoccimarro 1998, appendix D), both smoothed over a sphere with the volume of a cell.
 
     Args:
-        linear: Linear density contrast today, shape ``(N, N, N)``, axes ``(z, y, x)``.
+        linear: Linear density contrast today, shape ``(M, M, M)``, axes ``(z, y, x)``.
         box_size: Comoving side length [Mpc].
+        size: Cells ``N`` along one side of the result; ``M`` is a multiple of it.
 
     Raises:
-        ShapeError: ``linear`` is not a cube.
+        ShapeError: ``linear`` is not a cube, or its side no multiple of ``size``.
 
     Example:
-        >>> wave = np.cos(2 * np.pi * np.arange(32) / 32) * np.ones((32, 32, 32))
-        >>> delta = Displacements(wave, 64.0).density(0.01)
-        >>> print(f"{2 * np.mean(delta * wave):.4f}")  # grows as D
-        0.0100
+        >>> wave = np.cos(2 * np.pi * np.arange(64) / 64) * np.ones((64, 64, 64))
+        >>> delta = Displacements(wave, 64.0, 32).density(0.01)
+        >>> print(f"{2 * np.mean(delta * wave[::2, ::2, ::2]):.3f}")  # grows as D
+        0.010
     """
 
-    def __init__(self, linear: np.ndarray, box_size: float) -> None:
-        if linear.ndim != 3 or len(set(linear.shape)) != 1:
-            raise ShapeError(f"the linear density has shape {linear.shape}: need a cube (N, N, N)")
-        self.size, self.box_size = linear.shape[0], box_size
+    def __init__(self, linear: np.ndarray, box_size: float, size: int) -> None:
+        if linear.ndim != 3 or len(set(linear.shape)) != 1 or linear.shape[0] % size:
+            raise ShapeError(
+                f"the linear density has shape {linear.shape}: need a cube, its side a multiple of {size}"
+            )
+        self.size, self.box_size = size, box_size
+        self._fine = linear.shape[0]
+        self._k = [q.astype(np.float32) for q in _wavenumbers(self._fine, box_size)]
+        k = _magnitude(self._fine, box_size)
+        self._window = top_hat(k * SPHERE * box_size / size).astype(np.float32)
+        k[0, 0, 0] = np.inf
+        self._inverse_k2 = (k**-2).astype(np.float32)
         modes = _to_modes(linear)
         self.first = self._gradient(modes)
         self.second = self._gradient(_to_modes(self._second_source(modes)))
 
-    @cached_property
-    def _inverse_k2(self) -> np.ndarray:
-        k2 = _magnitude(self.size, self.box_size) ** 2
-        k2[0, 0, 0] = np.inf
-        return np.asarray(1 / k2, dtype=np.float32)
-
     def _gradient(self, modes: np.ndarray) -> list[np.ndarray]:
-        r"""Return the displacements of ``i k / k^2`` times the modes, one per axis [Mpc]."""
-        potential = modes * self._inverse_k2
-        return [
-            _to_space(1j * q.astype(np.float32) * potential, self.size)
-            for q in _wavenumbers(self.size, self.box_size)
-        ]
+        """Return the displacement along each axis [Mpc], smoothed over a cell and read at the cells."""
+        potential = 1j * modes * (self._inverse_k2 * self._window)
+        stride = slice(None, None, self._fine // self.size)
+        return [_to_space(q * potential, self._fine)[stride, stride, stride] for q in self._k]
 
     def _second_source(self, modes: np.ndarray) -> np.ndarray:
         potential = modes * self._inverse_k2
-        k = [q.astype(np.float32) for q in _wavenumbers(self.size, self.box_size)]
-        xx, yy, zz = (_to_space(q * q * potential, self.size) for q in k)
-        source = xx * yy + yy * zz + zz * xx
+        k = self._k
+        zz, yy, xx = (_to_space(q * q * potential, self._fine) for q in k)
+        source = zz * yy + yy * xx + xx * zz
         for i, j in ((0, 1), (1, 2), (2, 0)):
-            source -= _to_space(k[i] * k[j] * potential, self.size) ** 2
+            source -= _to_space(k[i] * k[j] * potential, self._fine) ** 2
         return np.asarray(source)
 
     def density(self, D: float) -> np.ndarray:
@@ -169,7 +172,8 @@ class Displacements:
             nearest = np.rint(shift)
             start = np.arange(N).reshape([-1 if a == axis else 1 for a in range(3)])
             index.append([(start + nearest.astype(np.int64) + step) % N for step in (-1, 0, 1)])
-            weight.append(_cloud_weights(shift - nearest))
+            ahead, behind = _share(shift - nearest), _share(nearest - shift)
+            weight.append([behind, 1 - ahead - behind, ahead])
         mass = np.zeros(N**3)
         for a in range(3):
             for b in range(3):
@@ -180,12 +184,11 @@ class Displacements:
         return (mass.reshape(N, N, N) - 1).astype(np.float32)
 
 
-def _cloud_weights(offset: np.ndarray) -> list[np.ndarray]:
-    """Return what the cells before, at and after receive from a cell moved by ``offset`` [-0.5, 0.5]."""
-    return [
-        sum(np.maximum(0, 1 - np.abs(offset + part - step)) for part in SUBCELLS) / len(SUBCELLS)
-        for step in (-1, 0, 1)
-    ]
+def _share(offset: np.ndarray) -> np.ndarray:
+    """Return the share of a cell moved by ``offset`` [-0.5, 0.5] that falls to the next cell."""
+    return np.asarray(
+        (np.maximum(offset - 1 / 3, 0) + np.maximum(offset, 0) + np.maximum(offset + 1 / 3, 0)) / 3
+    )
 
 
 def ionise(
@@ -218,29 +221,38 @@ def ionise(
     """
     size = delta.shape[0]
     modes = _to_modes(delta)
-    k = _magnitude(size, box_size)
+    cut = (_magnitude(size, box_size) * SHARP_K).astype(np.float32)
     D = cosmology.growth(z)
     mean = cosmology.collapsed_fraction(minimum_mass, z)
     small = float(cosmology.sigma(cosmology.radius(minimum_mass)))
-    radii = _radii(SPHERE * box_size / size, min(largest_radius, SPHERE * box_size))
+    cell_radius = SPHERE * box_size / size
+    radii = _radii(cell_radius, min(largest_radius, SPHERE * box_size))
     neutral = np.ones(delta.shape, np.float32)
     for R, large in zip(radii, cosmology.sigma(radii), strict=True):
-        cell = radii[-1] == R
-        smooth = delta if cell else _to_space(np.where(k * R * SHARP_K > 1, np.float32(0), modes), size)
-        width = np.sqrt(2 * (small**2 - large**2)) * D
-        collapsed = erfc(np.maximum(DELTA_C - smooth, 0) / np.float32(width))
-        ionised = collapsed * np.float32(zeta * mean / collapsed.mean(dtype=float))
-        neutral[ionised > 1] = 0
-        if cell:
-            neutral *= 1 - np.minimum(ionised, 1)
-    return neutral
+        smooth = delta if cell_radius == R else _to_space(modes * (cut <= 1 / R), size)
+        depth = (DELTA_C - smooth) / np.float32(np.sqrt(2 * (small**2 - large**2)) * D)
+        neutral[depth < _barrier(depth, zeta * mean)] = 0
+    own = erfc(np.maximum(depth, 0))
+    return np.asarray(neutral * (1 - np.minimum(own * np.float32(zeta * mean / own.mean(dtype=float)), 1)))
+
+
+def _barrier(depth: np.ndarray, photons: float) -> float:
+    """Return the depth below collapse above which a cell is ionised, given ``photons`` per atom in the box.
+
+    The collapsed fraction ``erfc(depth)`` is scaled to the mean of the box; where that makes one photon per
+    atom is the barrier. The mean is taken from a histogram of the depths, which is exact to 1e-5.
+    """
+    scaled = np.clip(depth, 0, DEPTHS[-1]) * np.float32(1 / DEPTHS[1]) + np.float32(0.5)
+    counts = np.bincount(scaled.astype(np.int64).ravel(), minlength=len(DEPTHS))
+    needed = float(counts @ erfc(DEPTHS)) / depth.size / photons
+    return float(erfcinv(needed)) if needed < 1 else -np.inf
 
 
 def _radii(smallest: float, largest: float) -> np.ndarray:
     """Return the radii [Mpc], largest first: the largest, then powers of the step above the smallest."""
-    steps = int(np.ceil(np.log(largest / smallest) / np.log(RADIUS_STEP)))
-    radii = smallest * RADIUS_STEP ** np.arange(max(steps, 0))
-    return np.append(radii, largest)[::-1] if largest > smallest else np.array([smallest])
+    steps = max(1, int(np.ceil(np.log(largest / smallest) / np.log(RADIUS_STEP))))
+    radii = smallest * RADIUS_STEP ** np.arange(steps)
+    return np.append(radii, largest)[::-1] if largest > smallest else radii[:1]
 
 
 def brightness_temperature(x_HI: np.ndarray, delta: np.ndarray, z: float, cosmology: Cosmology) -> np.ndarray:
