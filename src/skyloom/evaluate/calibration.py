@@ -179,8 +179,7 @@ def tarp(
         credibility = _positions(distance < radius, distance == radius, rng)
         inside += (credibility[:, None] <= levels) / references
     band = clustered(lambda w: average(inside, w), groups, draws=bootstrap, seed=seed)
-    deviation = float(np.abs(band.value - levels).max())
-    return ExpectedCoverage(levels, band.value, band.low, band.high, deviation)
+    return ExpectedCoverage(levels, band.value, band.low, band.high, float(abs(band.value - levels).max()))
 
 
 @dataclass(frozen=True)
@@ -247,21 +246,7 @@ class Conformal:
             >>> bool(abs(Conformal.fit(p, [0.95]).q[0, 0] - 1.96 / 0.8) < 0.1)
             True
         """
-        if prediction.attrs.get("side") == "test":
-            raise LeakError(
-                "conformal intervals were to be fitted on the test side", hint="give the validation side"
-            )
-        if correction not in ("effective", "groups"):
-            raise UsageError(
-                f"conformal: correction {correction!r}; {nearest(correction, ['effective', 'groups'])}"
-            )
-        index, K = group_index(prediction["group"].values)
-        if correction == "groups" and max(levels) > K / (K + 1):
-            needed = int(np.ceil(max(levels) / (1 - max(levels)) - 1e-9))
-            raise DataError(
-                f"a guaranteed {100 * max(levels):g} % needs {needed} validation groups; there are {K}",
-                hint="give the validation side more simulations, or use correction 'effective'",
-            )
+        index, K = _fittable(prediction, levels, correction)
         truth = prediction["truth"].values[..., None]
         width = _width(prediction)
         centre, minus, plus = _frame(prediction, width, levels)
@@ -293,6 +278,14 @@ class Conformal:
         Raises:
             UsageError: Other parameters than fitted, or bounds for an unknown one.
             DataError: The prediction lacks the widths that were fitted.
+
+        Example:
+            >>> shape = np.ones((1, 1))
+            >>> twice = Conformal(("x",), (0.68,), "sd", 2 * shape, 9 * shape, shape > 0, groups=9)
+            >>> pair = (("sample", "parameter"), shape)
+            >>> p = xr.Dataset({"mean": pair, "sd": pair}, coords={"parameter": ["x"]})
+            >>> twice.apply(p).lower.item(), twice.apply(p).upper.item()
+            (-1.0, 3.0)
         """
         names = tuple(str(name) for name in prediction["parameter"].values)
         unknown = set(bounds or {}) - set(names)
@@ -304,9 +297,7 @@ class Conformal:
         for name, (low, high) in (bounds or {}).items():
             column = names.index(name)
             lower[:, column], upper[:, column] = (np.clip(b[:, column], low, high) for b in (lower, upper))
-        bare = prediction.drop_vars(
-            [name for name in ("lower", "upper", "level") if name in prediction.variables]
-        )
+        bare = prediction.drop_vars(["lower", "upper", "level"], errors="ignore")
         dims = ("sample", "parameter", "level")
         return (
             bare.assign(lower=(dims, lower), upper=(dims, upper))
@@ -326,6 +317,23 @@ class Conformal:
         arrays = {name: np.array(state[name]) for name in ("q", "effective", "attained")}
         lists = {name: tuple(state[name]) for name in ("parameters", "levels")}
         return cls(**{**state, **lists, **arrays})
+
+
+def _fittable(prediction: xr.Dataset, levels: Sequence[float], correction: str) -> tuple[np.ndarray, int]:
+    """Number of each sample's group and how many there are; refuse the test side, and too few groups."""
+    if prediction.attrs.get("side") == "test":
+        raise LeakError("conformal intervals were to be fitted on the test side", hint="give validation")
+    if correction not in ("effective", "groups"):
+        allowed = nearest(correction, ["effective", "groups"])
+        raise UsageError(f"conformal: correction {correction!r}; {allowed}")
+    index, K = group_index(prediction["group"].values)
+    if correction == "groups" and max(levels) > K / (K + 1):
+        needed = int(np.ceil(max(levels) / (1 - max(levels)) - 1e-9))
+        raise DataError(
+            f"a guaranteed {100 * max(levels):g} % needs {needed} validation groups; there are {K}",
+            hint="give the validation side more simulations, or use correction 'effective'",
+        )
+    return index, K
 
 
 def _quantile(

@@ -1,9 +1,9 @@
 """What is the best that can be reached: the ceiling that noise in the labels sets.
 
 A map cut from a box is labelled with a property of the whole box (``x_HI``), but shows its own
-(``x_HI_slice``). Even who reads the map perfectly errs by their difference. The ceiling regresses the box
-label on the slice label, on the train side, and is judged as a prediction like any other. It holds for any
-pair of labels ``<name>`` and ``<name>_slice``.
+(``x_HI_slice``). Even who reads that perfectly errs by their difference. The ceiling regresses the box label
+on the slice label, on the train side, and is judged as a prediction like any other; only what the shapes in
+the slice tell of the rest of its box lies above it. It holds for any pair ``<name>`` and ``<name>_slice``.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def scorecard(
         prediction: Of ``n`` samples with finite truth (``skyloom.tasks.prediction``); its attribute
             ``scores`` names what is computed.
         baselines: Predictions of the same samples by simple methods, by name.
-        floors: Predictions of the same samples that nobody can beat, by name; parameters may be missing.
+        floors: Predictions of the same samples from what is known of them, such as the limit that noisy
+            labels set, by name; parameters may be missing.
         bootstrap: Draws of the clustered bootstrap.
         seed: Seed of the bootstrap and of the calibration tests.
         looks: How often this side was looked at before.
@@ -67,20 +68,8 @@ def scorecard(
         (0.9375, 2, 3)
     """
     _check(prediction)
-    others = {"baselines": dict(baselines or {}), "floors": dict(floors or {})}
     names = str(prediction.attrs.get("scores", "")).split() or list(DEFAULT_SCORES)
-    own = _scores(prediction, names, bootstrap, seed)
-    units = prediction["unit"].values if "unit" in prediction.coords else [""] * prediction.sizes["parameter"]
-    parameters: dict[str, Any] = {
-        str(name): {"unit": str(unit), "scores": own[str(name)], "baselines": {}, "floors": {}}
-        for name, unit in zip(prediction["parameter"].values, units, strict=True)
-    }
-    for kind, predictions in others.items():
-        for other, values in predictions.items():
-            _check(values, like=prediction, name=other)
-            for parameter, scored in _scores(values, names, bootstrap, seed).items():
-                if parameter in parameters:
-                    parameters[parameter][kind][other] = scored
+    others = {"baselines": baselines or {}, "floors": floors or {}}
     card = {
         "side": str(prediction.attrs.get("side", "")),
         "samples": prediction.sizes["sample"],
@@ -88,7 +77,7 @@ def scorecard(
         "leaky": bool(prediction.attrs.get("leaky", 0)),
         "looks": looks,
         "intervals": str(prediction.attrs.get("intervals", "none")),
-        "parameters": parameters,
+        "parameters": _parameters(prediction, others, names, bootstrap, seed),
         "calibration": _calibration(prediction, names, bootstrap, seed),
         "seconds_per_sample": seconds_per_sample,
     }
@@ -143,6 +132,29 @@ def as_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _parameters(
+    prediction: xr.Dataset,
+    others: Mapping[str, Mapping[str, xr.Dataset]],
+    names: Sequence[str],
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Unit and scores of each parameter, those of baselines and floors beside."""
+    own = _scores(prediction, names, draws, seed)
+    units = prediction["unit"].values if "unit" in prediction.coords else [""] * len(own)
+    result: dict[str, Any] = {
+        name: {"unit": str(unit), "scores": scored, **{kind: {} for kind in others}}
+        for (name, scored), unit in zip(own.items(), units, strict=True)
+    }
+    for kind, predictions in others.items():
+        for other, values in predictions.items():
+            _check(values, like=prediction, name=other)
+            for name, scored in _scores(values, names, draws, seed).items():
+                if name in result:
+                    result[name][kind][other] = scored
+    return result
 
 
 def _scores(prediction: xr.Dataset, names: Sequence[str], draws: int, seed: int) -> dict[str, dict[str, Any]]:

@@ -62,12 +62,7 @@ def compute(
     names = [spec["name"] for spec in resolved]
     if len(set(names)) < len(names):
         raise UsageError(f"evaluate.statistics names {', '.join(names)}; each is allowed once")
-    n = table.sizes["sample"]
-    for field, values in maps.items():
-        if not len(values) == n == len(sides):
-            raise ShapeError(
-                f"{len(values)} maps of '{field}', {n} samples in the table and {len(sides)} sides"
-            )
+    _check(maps, table, sides)
     groups = table["group"].values
     order = list(dict.fromkeys(str(side) for side in sides))
     rows = {side: np.flatnonzero(np.asarray(sides) == side) for side in order}
@@ -83,6 +78,15 @@ def compute(
         "samples": ("side", [len(index) for index in rows.values()]),
     }
     return xr.merge(parts, compat="equals", join="exact").assign_coords(coords)
+
+
+def _check(maps: Mapping[str, np.ndarray], table: xr.Dataset, sides: np.ndarray) -> None:
+    n = table.sizes["sample"]
+    for field, values in maps.items():
+        if not len(values) == n == len(sides):
+            raise ShapeError(
+                f"{len(values)} maps of '{field}', {n} samples in the table and {len(sides)} sides"
+            )
 
 
 def _by_side(

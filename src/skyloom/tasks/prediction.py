@@ -16,6 +16,7 @@ of a normal distribution.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -110,15 +111,7 @@ def prediction(
     if bounds is not None:
         variables["lower"] = ((*pair, "level"), bounds[0])
         variables["upper"] = ((*pair, "level"), bounds[1])
-    coords = {
-        name: ("sample", table[name].values)
-        for name in ("sample", "group", "redshift")
-        if name in table.coords
-    }
-    coords["parameter"] = ("parameter", np.array(list(units), dtype=str))
-    coords["unit"] = ("parameter", np.array(list(units.values()), dtype=str))
-    if bounds is not None:
-        coords["level"] = ("level", np.asarray(levels, float))
+    coords = _coordinates(table, units, None if bounds is None else levels)
     attrs = {
         "side": side,
         "leaky": int(leaky),
@@ -126,6 +119,22 @@ def prediction(
         "intervals": "none" if bounds is None else "raw",
     }
     return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def _coordinates(
+    table: xr.Dataset, units: Mapping[str, str], levels: Sequence[float] | None
+) -> dict[str, Any]:
+    """Coordinates of a prediction: who the samples are, what the parameters, which levels there are."""
+    coords = {
+        name: ("sample", table[name].values)
+        for name in ("sample", "group", "redshift")
+        if name in table.coords
+    }
+    coords["parameter"] = ("parameter", np.array(list(units), dtype=str))
+    coords["unit"] = ("parameter", np.array(list(units.values()), dtype=str))
+    if levels is not None:
+        coords["level"] = ("level", np.asarray(levels, float))
+    return coords
 
 
 def _check(outputs: Mapping[str, np.ndarray], n: int, P: int) -> None:
