@@ -55,19 +55,30 @@ def run(point: Point, *, size: int, box_size: float) -> list[Box]:
     """
     cosmology = Cosmology()
     rng = np.random.default_rng(point.seed)
-    displacements = Displacements(linear_field(REFINEMENT * size, box_size, rng, cosmology), box_size, size)
+    return evolve(linear_field(REFINEMENT * size, box_size, rng, cosmology), point, cosmology, size, box_size)
+
+
+def evolve(linear: np.ndarray, point: Point, cosmology: Cosmology, size: int, box_size: float) -> list[Box]:
+    """Run one simulation from its linear density.
+
+    Args:
+        linear: Linear density contrast today, shape ``(M, M, M)``, axes ``(z, y, x)``.
+        point: Parameters and redshifts.
+        cosmology: Background.
+        size: Cells along one side of the boxes; ``M`` is a multiple of it.
+        box_size: Comoving side length [Mpc].
+
+    Returns:
+        One box per redshift, highest first.
+
+    Raises:
+        ShapeError: ``linear`` is not a cube, or its side no multiple of ``size``.
+    """
+    displacements = Displacements(linear, box_size, size)
     boxes = []
     for z in sorted(point.redshifts, reverse=True):
         delta = displacements.density(cosmology.growth(z))
-        x_HI = ionise(
-            delta,
-            box_size,
-            z,
-            cosmology,
-            zeta=point.parameters["HII_EFF_FACTOR"],
-            minimum_mass=cosmology.virial_mass(10 ** point.parameters["ION_Tvir_MIN"], z, mu=IONISED_MU),
-            largest_radius=point.parameters["R_BUBBLE_MAX"],
-        )
+        x_HI = ionise(delta, box_size, z, cosmology, **point.parameters)
         boxes.append(Box(z, brightness_temperature(x_HI, delta, z, cosmology), x_HI, delta))
     return boxes
 
@@ -197,9 +208,9 @@ def ionise(
     z: float,
     cosmology: Cosmology,
     *,
-    zeta: float,
-    minimum_mass: float,
-    largest_radius: float,
+    HII_EFF_FACTOR: float,
+    ION_Tvir_MIN: float,
+    R_BUBBLE_MAX: float,
 ) -> np.ndarray:
     r"""Return the neutral fraction of each cell.
 
@@ -212,9 +223,9 @@ def ionise(
         box_size: Comoving side length [Mpc].
         z: Redshift.
         cosmology: Growth, variances and the mean collapsed fraction.
-        zeta: Ionising photons per collapsed hydrogen atom, net of escape and recombination.
-        minimum_mass: Smallest halo that shines [Msun].
-        largest_radius: Largest smoothing radius [Mpc].
+        HII_EFF_FACTOR: Ionising photons per collapsed hydrogen atom, net of escape and recombination, zeta.
+        ION_Tvir_MIN: log10 of the virial temperature [K] of the smallest halo that shines, which sets M_min.
+        R_BUBBLE_MAX: Largest smoothing radius [Mpc].
 
     Returns:
         Neutral fraction, shape ``(N, N, N)``, float32, 0 to 1.
@@ -223,17 +234,18 @@ def ionise(
     modes = _to_modes(delta)
     cut = (_magnitude(size, box_size) * SHARP_K).astype(np.float32)
     D = cosmology.growth(z)
-    mean = cosmology.collapsed_fraction(minimum_mass, z)
-    small = float(cosmology.sigma(cosmology.radius(minimum_mass)))
+    M_min = cosmology.virial_mass(10**ION_Tvir_MIN, z, mu=IONISED_MU)
+    photons = HII_EFF_FACTOR * cosmology.collapsed_fraction(M_min, z)
+    small = float(cosmology.sigma(cosmology.radius(M_min)))
     cell_radius = SPHERE * box_size / size
-    radii = _radii(cell_radius, min(largest_radius, SPHERE * box_size))
+    radii = _radii(cell_radius, min(R_BUBBLE_MAX, SPHERE * box_size))
     neutral = np.ones(delta.shape, np.float32)
     for R, large in zip(radii, cosmology.sigma(radii), strict=True):
         smooth = delta if cell_radius == R else _to_space(modes * (cut <= 1 / R), size)
         depth = (DELTA_C - smooth) / np.float32(np.sqrt(2 * (small**2 - large**2)) * D)
-        neutral[depth < _barrier(depth, zeta * mean)] = 0
+        neutral[depth < _barrier(depth, photons)] = 0
     own = erfc(np.maximum(depth, 0))
-    return np.asarray(neutral * (1 - np.minimum(own * np.float32(zeta * mean / own.mean(dtype=float)), 1)))
+    return np.asarray(neutral * (1 - np.minimum(own * np.float32(photons / own.mean(dtype=float)), 1)))
 
 
 def _barrier(depth: np.ndarray, photons: float) -> float:
@@ -249,10 +261,12 @@ def _barrier(depth: np.ndarray, photons: float) -> float:
 
 
 def _radii(smallest: float, largest: float) -> np.ndarray:
-    """Return the radii [Mpc], largest first: the largest, then powers of the step above the smallest."""
-    steps = max(1, int(np.ceil(np.log(largest / smallest) / np.log(RADIUS_STEP))))
-    radii = smallest * RADIUS_STEP ** np.arange(steps)
-    return np.append(radii, largest)[::-1] if largest > smallest else radii[:1]
+    """Return the radii [Mpc], largest first: powers of the step above the smallest.
+
+    As in 21cmFAST the largest itself is none of them, so that it acts in steps of a tenth.
+    """
+    steps = max(0, int(np.log(largest / smallest) / np.log(RADIUS_STEP)))
+    return np.asarray(smallest * RADIUS_STEP ** np.arange(steps, -1, -1))
 
 
 def brightness_temperature(x_HI: np.ndarray, delta: np.ndarray, z: float, cosmology: Cosmology) -> np.ndarray:
