@@ -11,14 +11,24 @@ from skyloom.errors import ShapeError
 from skyloom.nets.layers import PeriodicConv2d, check_maps, dihedral, keras_glorot_normal_, wrap
 
 
-@pytest.mark.parametrize("width", [0, 1, 2])
+@pytest.mark.parametrize("width", [0, 1, 2, 4])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_wrap_is_numpys_wrap_and_keeps_the_layout(width, layout):
     maps = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
     expected = np.pad(maps.numpy(), ((0, 0), (0, 0), (width, width), (width, width)), mode="wrap")
-    padded = wrap(maps, width)
-    np.testing.assert_array_equal(padded.numpy(), expected)
-    assert padded.is_contiguous(memory_format=layout)
+    for padded in (wrap(maps, width), wrap(maps.clone().requires_grad_(), width)):
+        np.testing.assert_array_equal(padded.detach().numpy(), expected)
+        assert padded.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_gradient_of_wrap_is_that_of_differences(width):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(2, 2, 4, 5, generator=generator, dtype=torch.float64).contiguous(
+        memory_format=torch.channels_last
+    )
+    assert torch.autograd.gradcheck(lambda m: wrap(m, width) ** 2, maps.requires_grad_())
+    assert torch.autograd.gradgradcheck(lambda m: wrap(m, width) ** 3, maps)
 
 
 def test_wrap_refuses_a_map_smaller_than_the_padding():

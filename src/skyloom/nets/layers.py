@@ -1,14 +1,14 @@
 """Pieces that networks share: periodic convolution, Keras' initialisers, the eight symmetries of a square.
 
 A periodic box has no edge, so a convolution that pads with zeros shows the network a wall that is not there.
-`PeriodicConv2d` pads with the opposite face instead. It copies rows and columns by concatenation rather than
-by ``torch.nn.functional.pad(mode="circular")``, which drops the channels-last layout and costs up to twice
-the convolution on a CPU.
+`PeriodicConv2d` pads with the opposite face instead, by its own `wrap`: ``torch.nn.functional.pad`` drops the
+channels-last layout, and the gradient of a concatenation costs seven times what it has to.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,41 @@ from skyloom.errors import ShapeError
 # Keras draws "Glorot normal" from a normal cut at two standard deviations, widened so that the cut one has
 # unit variance.
 TRUNCATED_NORMAL_SD = 0.87962566103423978
+
+
+class _Wrap(torch.autograd.Function):
+    """Periodic padding that copies the map once on the way out and once on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        B, C, H, W = maps.shape
+        last = maps.is_contiguous(memory_format=torch.channels_last)
+        padded = torch.empty(
+            (B, C, H + 2 * width, W + 2 * width),
+            dtype=maps.dtype,
+            device=maps.device,
+            memory_format=torch.channels_last if last else torch.contiguous_format,
+        )
+        rows = padded[:, :, width:-width]
+        rows[..., width:-width] = maps
+        rows[..., :width] = maps[..., -width:]
+        rows[..., -width:] = maps[..., :width]
+        padded[:, :, :width] = padded[:, :, H : H + width]
+        padded[:, :, -width:] = padded[:, :, width : 2 * width]
+        return padded
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        """Add what fell on the padding to the pixels that it was copied from."""
+        width: int = ctx.width
+        inner = slope[:, :, width:-width, width:-width].clone()
+        for there, here in ((slice(-width, None), slice(0, width)), (slice(0, width), slice(-width, None))):
+            inner[..., there] += slope[:, :, width:-width, here]
+            inner[:, :, there] += slope[:, :, here, width:-width]
+            inner[:, :, there, -width:] += slope[:, :, here, :width]
+            inner[:, :, there, :width] += slope[:, :, here, -width:]
+        return inner, None
 
 
 def wrap(maps: Tensor, width: int) -> Tensor:
@@ -44,6 +79,10 @@ def wrap(maps: Tensor, width: int) -> Tensor:
             f"a map of shape {tuple(maps.shape[-2:])} cannot be wrapped by {width} pixels",
             hint="use maps of at least that many pixels, or a network with fewer stages",
         )
+    if torch.is_grad_enabled() and maps.requires_grad:
+        wrapped: Tensor = _Wrap.apply(maps, width)  # type: ignore[no-untyped-call]
+        return wrapped
+    # Without a gradient the plain operations are as fast, and every exporter knows them.
     maps = torch.cat((maps[..., -width:, :], maps, maps[..., :width, :]), dim=-2)
     return torch.cat((maps[..., -width:], maps, maps[..., :width]), dim=-1)
 
