@@ -1,0 +1,259 @@
+"""The first screen: what was asked, how well it was answered, beside what, and whether to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from skyloom.report.artefacts import Artefacts, Judged, Score
+from skyloom.report.page import (
+    Missing,
+    Strip,
+    counted,
+    digits_of,
+    interval,
+    listed,
+    number,
+    parameter,
+    percent,
+    with_interval,
+)
+
+NOMINAL = {"coverage_68": 0.68, "coverage_95": 0.95}
+# What the network had not seen, by how the sides were made.
+_UNSEEN = {
+    "group": "unseen simulations",
+    "corner": "unseen simulations, in a corner of parameters that was never trained on",
+    "slab": "unseen slabs of the box",
+    "time": "unseen times",
+    "sample": "simulations",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method in the comparison of a parameter: its name, its score and where it stands."""
+
+    label: str
+    strip: Strip
+
+    @property
+    def text(self) -> Markup:
+        """The score with its interval."""
+        return with_interval(self.strip.score)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How well one parameter was answered."""
+
+    name: Markup
+    score: Score
+    lines: Sequence[Line]
+
+    @property
+    def value(self) -> str:
+        """R², in as many digits as its interval."""
+        return number(self.score.value, digits_of(self.score))
+
+    @property
+    def interval(self) -> str:
+        """Its interval."""
+        return interval(self.score)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Whether an interval holds its share: the nominal level, the share observed, and a verdict."""
+
+    name: Markup
+    nominal: str
+    observed: str
+    bounds: str
+    verdict: str
+    good: bool | None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Everything on the first screen."""
+
+    title: str
+    question: Markup
+    population: Markup
+    results: Sequence[Result]
+    coverage: Sequence[Held]
+    split: Markup
+    split_good: bool | None
+    looks: Markup
+    leaky: bool
+    missing: Sequence[Missing]
+
+
+def opening(run: Artefacts) -> Opening:
+    """Write the first screen from the artefacts of a run.
+
+    Args:
+        run: The artefacts.
+
+    Returns:
+        The answers; what is missing is said in words, with the command that makes it.
+    """
+    judged = run.judged(run.side)
+    missing = []
+    if not judged:
+        missing.append(
+            Missing("The run was not evaluated, so there is no score.", f"skyloom evaluate {run.path}")
+        )
+    held = [line for entry in judged for line in _held(entry)]
+    if judged and not held:
+        what = "The method predicts no error bars, and none were fitted on the validation side."
+        missing.append(Missing(what, f"skyloom evaluate {run.path}"))
+    split, good = _split(run)
+    return Opening(
+        title=run.name,
+        question=question(run.recipe),
+        population=population(run),
+        results=[result(entry) for entry in judged if "r2" in entry.scores],
+        coverage=held,
+        split=split,
+        split_good=good,
+        looks=looks(run),
+        leaky=run.leaky,
+        missing=missing,
+    )
+
+
+def question(recipe: Mapping[str, Any]) -> Markup:
+    """What was asked, in one sentence.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Example:
+        >>> recipe = {"task": {"name": "infer", "parameters": ["x_HI"]}, "data": {"fields": {"T_b": []}}}
+        >>> str(question(recipe)).replace("<i>", "").replace("</i>", "")
+        'What is x<sub>HI</sub>, given a map of T<sub>b</sub>?'
+    """
+    task, fields = recipe.get("task", {}), recipe.get("data", {}).get("fields", {})
+    wanted = listed([parameter(name) for name in task.get("parameters", [])]) or escape(task.get("name", "?"))
+    seen = listed([parameter(name) for name in fields]) or Markup("the field")
+    verb = "are" if len(task.get("parameters", [])) > 1 else "is"
+    removed = any(_name(step) == "remove_mean" for steps in fields.values() for step in steps or [])
+    without = ", its mean removed" if removed else ""
+    return Markup("What {} {}, given a map of {}{}?").format(verb, wanted, seen, without)
+
+
+def population(run: Artefacts) -> Markup:
+    """How many maps of how many simulations the scores rest on.
+
+    Args:
+        run: The artefacts.
+
+    Returns:
+        A phrase, empty if nothing was evaluated.
+    """
+    card = run.metrics(run.side)
+    if not card:
+        return Markup("")
+    by = str((run.split or {}).get("by", "group"))
+    kind = _UNSEEN.get(by, "groups") if not run.leaky else "simulations, of which other maps were trained on"
+    groups = int(card.get("groups", 0))
+    if groups == 1:
+        kind = kind.replace("simulations", "simulation", 1)
+    maps = counted(int(card.get("samples", 0)), "map")
+    return Markup("{} of <b>{:,} {}</b> ({} side)").format(maps, groups, kind, run.side)
+
+
+def result(entry: Judged) -> Result:
+    """R² of one parameter beside its baselines and ceilings, on one scale.
+
+    Args:
+        entry: The scores of the parameter, R² among them.
+
+    Returns:
+        The network first, then the ceiling, then the baselines from best to worst.
+    """
+    rows = [("network", entry.scores["r2"], "run")]
+    rows += [
+        (f"ceiling: {floor_name(name)}", s["r2"], "ceiling") for name, s in entry.floors.items() if "r2" in s
+    ]
+    others = [(name, s["r2"], "baseline") for name, s in entry.baselines.items() if "r2" in s]
+    rows += sorted(others, key=lambda row: -row[1].value)
+    low = max(min(0.0, *(score.value for _, score, _ in rows)), -0.5)
+    lines = [Line(label.replace("_", " "), Strip(score, low, 1.0, role)) for label, score, role in rows]
+    return Result(parameter(entry.name), entry.scores["r2"], lines)
+
+
+def floor_name(name: str) -> str:
+    """A floor's name in words: ``label_noise`` becomes ``label noise``."""
+    return name.replace("_", " ")
+
+
+def looks(run: Artefacts) -> Markup:
+    """How often the test side was looked at, and what that means."""
+    if run.looks is None:
+        return Markup("It was not counted how often the test side was looked at.")
+    times = run.looks.get("test", 0)
+    if times == 0:
+        return Markup("The test side was <b>never looked at</b>.")
+    if times == 1:
+        return Markup("The test side was looked at <b>once</b>.")
+    warning = " Choices made in between are fitted to it." if times > 3 else ""
+    return Markup("The test side was looked at <b>{} times</b>.{}").format(times, warning)
+
+
+def _held(entry: Judged) -> list[Held]:
+    lines = []
+    for key, nominal in NOMINAL.items():
+        score = entry.scores.get(key)
+        if score is None:
+            continue
+        good = score.holds(nominal)
+        verdict = "holds" if good else "no interval" if good is None else _fault(score.value, nominal)
+        bounds = f"[{percent(score.low)}, {percent(score.high)}]" if score.bounded else ""
+        shown = f"{100 * nominal:.0f} %"
+        lines.append(
+            Held(
+                parameter(entry.name), shown, percent(score.value), bounds.replace(" %,", ","), verdict, good
+            )
+        )
+    return lines
+
+
+def _fault(observed: float, nominal: float) -> str:
+    return "bars too narrow" if observed < nominal else "bars too wide"
+
+
+def _split(run: Artefacts) -> tuple[Markup, bool | None]:
+    split = run.split
+    if split is None:
+        what = "No split is on record, so nothing shows that the sides are apart; skyloom train makes one."
+        return Markup(what), None
+    sides = split.get("sides", {})
+    sizes = " / ".join(f"{len(sides.get(side, ())):,}" for side in ("train", "validation", "test"))
+    parts = Markup("Split by {}: {} maps to train, validate and test.").format(split.get("by", "?"), sizes)
+    if run.leaky:
+        return Markup("Maps of one simulation stand on several sides. ") + parts, False
+    if run.audit is None:
+        return Markup("The split claims to be clean, but there is no audit of it. ") + parts, None
+    return Markup("The audit found nothing that stands on two sides. ") + parts, True
+
+
+def _name(step: Any) -> str:
+    return str(step.get("name", "")) if isinstance(step, Mapping) else str(step)
+
+
+def best_baseline(entry: Judged) -> tuple[str, Score] | None:
+    """The baseline with the highest R² and that score, None without baselines.
+
+    Example:
+        >>> best_baseline(Judged("x", "", {}, {"a": {"r2": Score(0.1)}, "b": {"r2": Score(0.7)}}, {}))[0]
+        'b'
+    """
+    scored = [(name, scores["r2"]) for name, scores in entry.baselines.items() if "r2" in scores]
+    return max(scored, key=lambda pair: np.nan_to_num(pair[1].value, nan=-np.inf)) if scored else None
