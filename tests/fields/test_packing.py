@@ -25,7 +25,7 @@ def test_the_relative_error_keeps_its_bound_and_rounding_twice_changes_nothing(v
 
 
 def test_ties_go_to_even_and_zero_stays_zero():
-    # With one mantissa bit the neighbours of 1.25 are 1 and 1.5 (mantissa 0 and 1): even is 1. Of 1.75, 1.5 and 2.
+    # One mantissa bit: the neighbours of 1.25 are 1 (even) and 1.5; those of 1.75 are 1.5 and 2 (even).
     values = np.array([0.0, 1.25, 1.75], np.float16)
     assert round_bits(values, 1).tolist() == [0.0, 1.0, 2.0]
 

@@ -19,7 +19,9 @@ def test_cuts_are_closed_and_combine():
 
 
 def test_an_empty_choice_tells_the_range_that_is_there():
-    with pytest.raises(DataError, match=r"no sample is left after redshift in \[1, 2\][\s\S]*runs from 8 to 9"):
+    with pytest.raises(
+        DataError, match=r"no sample is left after redshift in \[1, 2\][\s\S]*runs from 8 to 9"
+    ):
         select(example(), {"redshift": [1, 2]})
 
 

@@ -233,15 +233,6 @@ def test_more_shards_than_descriptors(tmp_path, monkeypatch):
         assert len(reader._open) == 2
 
 
-def test_out_is_used(folder):
-    reader = store.Reader(folder)
-    out = np.empty((2, 8, 8), np.float32)
-    assert reader.read("T_b", [9, 1], out=out) is out
-    np.testing.assert_array_equal(out, SMALL["T_b"].values[[9, 1]])
-    with pytest.raises(UsageError, match=r"float64 of shape \(2, 8, 8\)"):
-        reader.read("T_b", [9, 1], out=np.empty((2, 8, 8)))
-
-
 @pytest.mark.parametrize(
     ("field", "rows", "message"),
     [

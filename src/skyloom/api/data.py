@@ -109,7 +109,8 @@ def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
         simulator.simulate(made, workers=os.cpu_count() or 1, progress=progress)
         if maps is None:
             return made
-        ds, key = store.open(made), [source, maps.model_dump()]
+        ds = store.open(made)
+        key: list[Any] = [source, maps.model_dump()]
     else:
         reader = registry.build(source, "format")
         if maps is None and (folder := getattr(reader, "folder", None)) and store_at(folder):

@@ -29,8 +29,8 @@ def make(
         source: Name and arguments of the simulator, as in a recipe.
         folder: Where the set goes; simulations that lie there already are kept.
         workers: Processes; one per core if not given.
-        compression: ``none``, ``blosc`` or ``deflate``. With this, ``dtype`` or ``keep``, the simulations go to
-            ``<folder>.simulations`` and are packed into one shard in ``folder``.
+        compression: ``none``, ``blosc`` or ``deflate``. With this, ``dtype`` or ``keep``, the simulations go
+            to ``<folder>.simulations`` and are packed into one shard in ``folder``.
         dtype: ``float16`` or ``float32``; the simulator's own if not given.
         keep: Fields to keep, each with its number of mantissa bits (``None``: all); every field if not given.
         progress: ``quiet`` for no bar.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from skyloom.errors import UsageError, nearest
 from skyloom.evaluate.calibration import Conformal
 from skyloom.evaluate.floors import label_noise
 from skyloom.evaluate.scorecard import scorecard
-from skyloom.runs import SIDES, atomic_path
+from skyloom.runs import SIDES, atomic_path, write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -104,14 +103,15 @@ def explain(path: Path) -> list[Path]:
         transform=standardise,
         groups=table["group"].values,
         parameters=run.task.parameters,
+        periodic=data.periodic,
     )
     written = []
-    for number, spec in enumerate(run.recipe.explain):
+    specs = run.recipe.explain
+    for name, spec in zip(labels(specs), specs, strict=True):
         explanation = registry.build(spec, "explanation")
         found: xr.Dataset = explanation.explain(
             run.method, standardise(raw), 0, generator=torch.Generator().manual_seed(SEED), context=context
         )
-        name = spec["name"] if _unique(run.recipe.explain, spec["name"]) else f"{spec['name']}-{number}"
         target = run.folder.path_of(f"explain/{name}.nc")
         _write_dataset(target, found)
         written.append(target)
@@ -131,8 +131,8 @@ def report(path: Path) -> Path:
     from skyloom.runs.card import card
 
     folder = Path(path)
+    write_text(folder / "card.md", card(folder))
     page: Path = build(folder)
-    (folder / "card.md").write_text(card(folder), encoding="utf-8")
     return page
 
 
@@ -166,38 +166,56 @@ def _baselines(run: Run, data: Samples, side: str) -> dict[str, xr.Dataset]:
     table = data.reader.table.isel(sample=train)
     targets = run.task.targets(table)
     found = {}
-    for spec in run.recipe.evaluate.baselines:
+    specs = run.recipe.evaluate.baselines
+    for name, spec in zip(labels(specs), specs, strict=True):
         baseline = registry.build(spec, "baseline")
         baseline.fit(maps, targets, table["group"].values, box=data.box, periodic=data.periodic)
         outputs = baseline.predict(run.inputs(data.maps(here)))
         side_table = data.reader.table.isel(sample=here)
-        found[spec["name"]] = run.task.to_physical(outputs, side_table, side=side, leaky=run.split.leaky)
+        found[name] = run.task.to_physical(outputs, side_table, side=side, leaky=run.split.leaky)
     return found
 
 
 def _statistics(run: Run, data: Samples, side: str) -> xr.Dataset:
     from skyloom.evaluate.statistics import compute
 
-    maps, tables = {}, {}
-    for name in {"train", side}:
-        rows = data.rows_of(run.split.sides[name])
-        blocks = [data.maps(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
-        maps[name] = {field: np.concatenate([block[field] for block in blocks]) for field in data.fields}
-        tables[name] = data.reader.table.isel(sample=rows)
+    rows, sides = [], []
+    for name in dict.fromkeys(("train", side)):
+        rows.append(data.rows_of(run.split.sides[name]))
+        sides += [name] * len(rows[-1])
+    both = np.concatenate(rows)
+    blocks = [data.maps(both[i : i + BLOCK]) for i in range(0, len(both), BLOCK)]
     return compute(
-        run.recipe.evaluate.statistics, maps, tables, box=data.box, periodic=data.periodic,
+        run.recipe.evaluate.statistics,
+        {field: np.concatenate([block[field] for block in blocks]) for field in data.fields},
+        data.reader.table.isel(sample=both),
+        np.array(sides),
+        box=data.box,
+        periodic=data.periodic,
         units={name: data.reader.field_attrs(name)["units"] for name in data.fields},
-    )  # fmt: skip
+        box_unit=data.reader.attrs["box_size_unit"],
+    )
 
 
-def _unique(specs: list[dict[str, Any]], name: str) -> bool:
-    return sum(spec["name"] == name for spec in specs) == 1
+def labels(specs: list[dict[str, Any]]) -> list[str]:
+    """Return a label for each component: its name, and what tells it from others of that name.
+
+    Args:
+        specs: Components of one kind, every default written out.
+
+    Example:
+        >>> labels([{"name": "mean"}, {"name": "moments", "moments": 2}, {"name": "moments", "moments": 3}])
+        ['mean', 'moments-moments=2', 'moments-moments=3']
+    """
+    found = []
+    for spec in specs:
+        rivals = [other for other in specs if other["name"] == spec["name"]]
+        apart = [key for key in spec if any(other.get(key) != spec[key] for other in rivals)]
+        found.append("-".join([spec["name"], *(f"{key}={spec[key]}" for key in apart)]))
+    return found
 
 
 def _write_dataset(path: Path, ds: xr.Dataset) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name, value in ds.attrs.items():
-        if isinstance(value, (dict, list, bool)):
-            ds.attrs[name] = json.dumps(value)
     with atomic_path(path) as whole:
         ds.to_netcdf(whole, engine="h5netcdf")

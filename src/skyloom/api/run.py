@@ -18,7 +18,6 @@ from skyloom.runs import RunFolder
 from skyloom.splits import Split
 
 if TYPE_CHECKING:
-    import torch
     import xarray as xr
 
     from skyloom.methods.base import Method
@@ -69,9 +68,11 @@ class Run:
         generator = torch.Generator().manual_seed(seed)
         draws = DRAWS if self.recipe.method["name"] == "posterior" else 0
         x = torch.from_numpy(self.inputs(maps))
-        parts: list[dict[str, torch.Tensor]] = []
         with torch.inference_mode():
-            parts = [self.method.predict(batch, draws=draws, generator=generator) for batch in x.split(BATCH)]
+            parts = [
+                self.method.predict(x[start : start + BATCH], draws=draws, generator=generator)
+                for start in range(0, len(x), BATCH)
+            ]
         return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
     def predict(self, ds: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
