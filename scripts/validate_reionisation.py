@@ -121,7 +121,7 @@ def bootstrap(values: np.ndarray, groups: np.ndarray, statistic: Statistic) -> n
         statistic(values[np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])])
         for _ in range(DRAWS)
     ]
-    return np.std(draws, axis=0)
+    return np.asarray(np.std(draws, axis=0))
 
 
 def rms(values: np.ndarray) -> float:

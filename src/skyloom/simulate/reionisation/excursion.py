@@ -149,6 +149,9 @@ class Displacements:
         k[0, 0, 0] = np.inf
         self._inverse_k2 = (k**-2).astype(np.float32)
         modes = _to_modes(linear)
+        if self._fine % 2 == 0:  # a wave at Nyquist has no direction, so no gradient that treats axes alike
+            half = self._fine // 2
+            modes[half] = modes[:, half] = modes[..., half] = 0
         self.first = self._gradient(modes)
         self.second = self._gradient(_to_modes(self._second_source(modes)))
 
