@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 .PHONY: demo test lint bench docs browser clean
 
 demo: .venv/core.done
-	$(BIN)/skyloom run reionisation --out runs --resume
+	$(BIN)/skyloom run reionisation --resume
 
 test: .venv/dev.done browser
 	rm -f .coverage .coverage.*

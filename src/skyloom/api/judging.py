@@ -19,7 +19,7 @@ from skyloom.runs import SIDES, atomic_path, write_text
 if TYPE_CHECKING:
     import xarray as xr
 
-EXPLAINED = 256  #: maps of the validation side that explanations look at
+EXPLAINED = 96  #: maps of the validation side that explanations look at
 SEED = 0  #: of posterior draws and of the choice of maps to explain
 
 
