@@ -6,85 +6,62 @@ answers with its number; ``worker.py once JSON`` trains in this process (under t
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from skyloom import registry
 from skyloom.errors import SkyloomError
+from skyloom.fields import example, store
+from skyloom.fields.transforms import FieldTransforms, Pipeline
+from skyloom.loading import MapDataModule
 from skyloom.recipe import Train
 from skyloom.runs import RunFolder
+from skyloom.splits import AuditedSplit, ByGroup, audit, fingerprint
+from skyloom.tasks.infer import Infer
 from skyloom.training import Fitted, fit
 
 SIZE = 8
 
 
-class Sampler:
-    def __init__(self, rows: int, batch: int, seed: int, train: bool, rank: int, world: int) -> None:
-        self.rows, self.batch, self.seed, self.train = rows, batch * world, seed, train
-        self.rank, self.world = rank, world
-        self.epoch = self.start = 0
-
-    def __len__(self) -> int:
-        return self.rows // self.batch if self.train else -(-self.rows // self.batch)
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.epoch, self.start = state["epoch"], state["batch"]
-
-    def __iter__(self):
-        order = np.arange(self.rows)
-        if self.train:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
-        for batch in range(self.start, len(self)):
-            rows = order[batch * self.batch : (batch + 1) * self.batch]
-            yield np.array_split(rows, self.world)[self.rank].tolist()
+@functools.cache
+def field_set() -> tuple[store.Reader, AuditedSplit, FieldTransforms, np.ndarray]:
+    """A toy set in a store: 80 maps to train on, 15 to validate, 5 to test; transforms and targets."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    maps = example(groups=20, per_group=5, size=SIZE)
+    store.write(maps, folder.name)
+    dealt = ByGroup(fractions={"train": 0.8, "validation": 0.15, "test": 0.05}).assign(maps)
+    train = maps.isel(sample=np.isin(maps["sample"].values, dealt.sides["train"]))
+    fitted = FieldTransforms({"T_b": Pipeline(["standardise"])}).fit(
+        lambda: iter([{"T_b": train["T_b"].values}]), dealt.sides["train"]
+    )
+    audited = audit(maps, dealt, fingerprints=fingerprint(maps["T_b"].values), transforms=fitted)
+    task = Infer(parameters=["x_HI"]).fit(train)
+    return store.Reader(folder.name), audited, fitted, task.targets(maps)
 
 
-class Rows(torch.utils.data.Dataset):
-    def __init__(self, maps, targets) -> None:
-        self.maps, self.targets = maps, targets
-
-    def __getitems__(self, rows):
-        return {"maps": self.maps[rows], "targets": self.targets[rows], "row": torch.tensor(rows)}
-
-
-class Data(lightning.LightningDataModule):
-    def __init__(self, settings: Train, rows: int = 100) -> None:
-        super().__init__()
-        generator = np.random.default_rng(0)
-        self.settings = settings
-        self.targets = torch.from_numpy(generator.normal(size=(rows, 1)).astype(np.float32))
-        noise = torch.from_numpy(generator.normal(size=(rows, 1, SIZE, SIZE)).astype(np.float32))
-        self.maps = noise + self.targets[:, :, None, None]
-
-    def loader(self, low, high, train):
-        rows = Rows(self.maps[low:high], self.targets[low:high])
-        here = (self.trainer.global_rank, self.trainer.world_size)
-        sampler = Sampler(high - low, self.settings.batch_size, self.settings.seed, train, *here)
-        return DataLoader(rows, batch_sampler=sampler, collate_fn=lambda batch: batch)
-
-    def train_dataloader(self):
-        return self.loader(0, 80, True)
-
-    def val_dataloader(self):
-        return self.loader(80, 99, False)
+def data(settings: Train) -> MapDataModule:
+    """The toy set for one training: ten steps an epoch with batches of eight."""
+    return MapDataModule(*field_set(), settings)
 
 
 def train(folder: str, *, resume: bool = False, net: dict[str, Any] | None = None, **settings: Any) -> Fitted:
     """Train in a folder; ``net`` and ``settings`` change what is said here."""
-    wanted = {"epochs": 4, "batch_size": 8, "ema": 0.9, "log_every": 3, "checkpoint_every": 5} | settings
+    usual = {"epochs": 4, "batch_size": 8, "ema": 0.9, "log_every": 3, "checkpoint_every": 5}
+    wanted = Train(**usual | {"augment": ["roll", "flip", "turn"]} | settings)
     torch.manual_seed(0)
     net = {"name": "resnet", "width": 4, "blocks": [1], "dropout": 0.2} | (net or {})
     method = registry.build({"name": "moments", "net": net}, "method", data=(1, 1, SIZE))
-    data = Data(Train(**wanted))
-    return fit(method, data, Train(**wanted), RunFolder(folder), resume=resume, progress="quiet")
+    return fit(method, data(wanted), wanted, RunFolder(folder), resume=resume, progress="quiet")
 
 
 def attempt(request: dict[str, Any]) -> int:
@@ -99,6 +76,7 @@ def attempt(request: dict[str, Any]) -> int:
 
 def serve() -> None:
     """Fork a process for each request, the imports paid once, and reap it when asked to."""
+    field_set()
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

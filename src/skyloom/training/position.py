@@ -16,6 +16,9 @@ from typing import Any
 
 from lightning import LightningDataModule, Trainer
 
+from skyloom.errors import UsageError
+from skyloom.loading import BlockSampler
+
 
 @dataclass
 class Position:
@@ -122,3 +125,27 @@ def begin_at(trainer: Trainer, position: Position) -> None:
 def ask_again(trainer: Trainer, every_epoch: bool) -> None:
     """Let Lightning ask for the loaders at every epoch, or no more."""
     trainer.reload_dataloaders_every_n_epochs = int(every_epoch)  # type: ignore[attr-defined]
+
+
+def refuse_unequal_parts(sampler: BlockSampler) -> None:
+    """Refuse a batch shared unequally: the mean of the processes' gradients would not be its gradient.
+
+    An incomplete last batch is left out of the epoch, so this is about a train side smaller than one batch.
+
+    Args:
+        sampler: Of the train side.
+
+    Raises:
+        UsageError: The parts are not equal.
+
+    Example:
+        >>> refuse_unequal_parts(BlockSampler(7, 8, drop_last=True, world=2))
+        Traceback (most recent call last):
+        skyloom.errors.UsageError: 2 processes cannot share a train side of 7 maps equally in one batch
+          → --set train.batch_size=3
+    """
+    if sampler.n < sampler.world * sampler.batch_size and sampler.n % sampler.world:
+        raise UsageError(
+            f"{sampler.world} processes cannot share a train side of {sampler.n} maps equally in one batch",
+            hint=f"--set train.batch_size={sampler.n // sampler.world}",
+        )

@@ -29,7 +29,7 @@ from skyloom.training.checkpoint import Generations
 from skyloom.training.ema import MovingAverage
 from skyloom.training.log import Log
 from skyloom.training.means import TRAIN_LOSS, Means
-from skyloom.training.position import Position, PositionedData, ask_again
+from skyloom.training.position import Position, PositionedData, ask_again, refuse_unequal_parts
 from skyloom.training.progress import Reporter
 from skyloom.training.signals import StopRequest
 from skyloom.training.stopping import Stopping
@@ -94,6 +94,7 @@ class Session(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Restore what lives on the device, once Lightning has put everything in its place."""
         self.request.listen()
+        refuse_unequal_parts(self.data.train.loader.batch_sampler)
         if self.settings.ema is not None:
             self.average = MovingAverage(module, self.settings.ema)
         if self._state is not None:
