@@ -9,6 +9,7 @@ import typer
 
 from skyloom.cli import console
 from skyloom.cli.options import ArgumentsOption, QuietOption, progress_style, read_arguments
+from skyloom.errors import UsageError
 
 FormatOption = Annotated[
     str | None,
@@ -37,6 +38,15 @@ def make(
         str | None,
         typer.Option("--dtype", help="float16 or float32.", show_default="the simulator's own"),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="FIELD[:BITS]",
+            help="A field to keep, rounded to so many mantissa bits; repeatable.",
+            show_default="every field, all bits",
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Simulate a field set; the same command goes on where an interrupted one stopped."""
@@ -46,7 +56,9 @@ def make(
     from skyloom import api
 
     style = progress_style(quiet)
-    made = api.make(source, out, workers=workers, compression=compression, dtype=dtype, progress=style)
+    made = api.make(
+        source, out, workers=workers, compression=compression, dtype=dtype, keep=_kept(keep), progress=style
+    )
     console.path("field set", made)
 
 
@@ -73,3 +85,16 @@ def inspect(
     from skyloom import api
 
     console.say(api.inspect(path, format=format_name).text())
+
+
+def _kept(entries: list[str] | None) -> dict[str, int | None] | None:
+    """Return fields and their bits from ``FIELD`` or ``FIELD:BITS``; None where none are named."""
+    if not entries:
+        return None
+    kept: dict[str, int | None] = {}
+    for entry in entries:
+        field, _, bits = entry.partition(":")
+        if bits and not bits.isdecimal():
+            raise UsageError(f"--keep {entry}: {bits!r} is no number of bits", hint="write --keep T_b:7")
+        kept[field] = int(bits) if bits else None
+    return kept

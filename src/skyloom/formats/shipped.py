@@ -19,7 +19,7 @@ class Shipped:
     """A set that lies in the package.
 
     Args:
-        set: Its name: ``reionisation-21cmfast`` (120 simulations of 21cmFAST at three redshifts each).
+        set: Its name: ``reionisation-21cmfast`` (100 simulations of 21cmFAST at three redshifts each).
 
     Raises:
         FormatError: There is no such set.

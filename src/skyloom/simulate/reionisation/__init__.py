@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -37,6 +37,7 @@ ENGINES = {
     "excursion": "skyloom.simulate.reionisation.excursion",
     "21cmfast": "skyloom.simulate.reionisation.fast21",
 }
+SUITES = {"excursion": "skyloom-excursion", "21cmfast": "21cmFAST"}
 LINE_OF_SIGHT = "z"
 TASKS_PER_PROCESS = 16  #: 21cmFAST 4.1 keeps some 70 MB of every simulation; a fresh process gives it back
 
@@ -157,9 +158,9 @@ class Reionisation:
             point,
             boxes,
             box_size=self.box_size,
-            engine=self.engine,
-            code=code,
             limits=prior_ranges(self.ranges),
+            provenance={"code": code, "steps": [{"step": "simulate", **self.settings}]},
+            suite=SUITES[self.engine],
         )
         if self.slices == 0:
             return cubes
@@ -171,9 +172,9 @@ def as_field_set(
     boxes: list[Box],
     *,
     box_size: float,
-    engine: str,
-    code: dict[str, str],
+    suite: str,
     limits: dict[str, tuple[float, float]],
+    provenance: dict[str, Any],
 ) -> xr.Dataset:
     """Return the boxes of one simulation as a field set of cubes.
 
@@ -181,9 +182,9 @@ def as_field_set(
         point: The simulation.
         boxes: Its boxes, one a redshift.
         box_size: Comoving side length [Mpc].
-        engine: Which engine ran.
-        code: Versions, for the provenance.
+        suite: Which code ran.
         limits: Prior range of each parameter.
+        provenance: Code versions and settings; the seed of each sample is a coordinate.
 
     Returns:
         A field set of ``len(boxes)`` cubes ``(sample, z, y, x)``.
@@ -209,15 +210,11 @@ def as_field_set(
         groups=[point.group] * len(boxes),
         seeds=[point.seed] * len(boxes),
         box_size=box_size,
-        suite="21cmFAST" if engine == "21cmfast" else "skyloom-excursion",
+        suite=suite,
         realism="semi-numerical",
         redshifts=[box.redshift for box in boxes],
         labels=labels,
-        provenance={
-            "code": code,
-            "seeds": [point.seed],
-            "steps": [{"step": "simulate", "engine": engine, "redshifts": list(point.redshifts)}],
-        },
+        provenance=provenance,
     )  # fmt: skip
 
 
