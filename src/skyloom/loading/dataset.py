@@ -145,7 +145,10 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         return self._read(self.rows[places]) if self._cache is None else self._cache[places]
 
     def _read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        maps = np.stack([self.reader.read(field, rows) for field in self.fields], axis=1)
+        order = np.argsort(rows)
+        maps = np.empty((len(rows), len(self.fields), *self.shape), np.float32)
+        for c, field in enumerate(self.fields):
+            maps[order, c] = self.reader.read(field, rows[order])
         return maps if self._augment_first else self._transformed(maps)
 
     def _transformed(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from lightning import LightningDataModule
 from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import DataLoader
 
-from skyloom.errors import DataError, LeakError, UsageError
+from skyloom.errors import DataError, LeakError
 from skyloom.fields.store import Reader
 from skyloom.fields.transforms import FieldTransforms, ids_digest
 from skyloom.loading.augment import Augment
@@ -61,7 +61,8 @@ class MapDataModule(LightningDataModule):
         >>> audited = audit(ds, split, fingerprints=fingerprint(ds["T_b"].values))
         >>> pipeline = Pipeline(["remove_mean"]).fit(lambda: iter(()), audited.ids("train"))
         >>> targets, settings = ds["x_HI"].values[:, None], Train(batch_size=4, augment=["roll"])
-        >>> data = MapDataModule(Reader(folder), audited, FieldTransforms({"T_b": pipeline}), targets, settings)
+        >>> transforms = FieldTransforms({"T_b": pipeline})
+        >>> data = MapDataModule(Reader(folder), audited, transforms, targets, settings)
         >>> len(data.train_dataloader()), len(data.val_dataloader()), len(data.test_dataloader())
         (4, 1, 1)
     """
@@ -121,13 +122,11 @@ class MapDataModule(LightningDataModule):
             side: ``train``, ``validation`` or ``test``.
 
         Raises:
-            UsageError: No such side, or nothing stands on it.
+            UsageError: No such side.
             DataError: As ``rows``, or a target is not finite.
         """
         if side not in self._datasets:
             rows = self.rows(side)
-            if not len(rows):
-                raise UsageError(f"the {side} side is empty", hint="give it a fraction in the split")
             augment = self.augment if side == "train" and self.augment.kinds else None
             dataset = MapDataset(self.reader, rows, self.transforms, self.targets, augment=augment)
             left = self.cache_bytes - sum(other.nbytes for other in self._datasets.values() if other.cached)

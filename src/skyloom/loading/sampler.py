@@ -138,6 +138,8 @@ def _bounds(n: int, block: int, world: int, drop_last: bool) -> list[int]:
     bounds = [index * block for index in range(full + 1)]
     if (drop_last and full) or not rest:
         return bounds
-    if rest < world and full:  # a rank without a batch would be waited for: the block before gives some away
+    if rest < world and full:  # every rank needs a sample: the block before gives or takes some
         bounds[-1] -= world - rest
+        if bounds[-1] - bounds[-2] < world:
+            del bounds[-1]
     return [*bounds, n]

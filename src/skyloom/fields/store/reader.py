@@ -23,32 +23,48 @@ from numpy.typing import ArrayLike, NDArray
 from skyloom.errors import StoreError, UsageError, nearest
 from skyloom.fields.store.manifest import Manifest, Shard, check_shards
 
+_Targets = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 _MOST_OPEN = 256  # shards, two descriptors each; systems allow a process 1024
 
 
 class _OpenShard:
     """A shard opened in this process: its pages for plain arrays, an HDF5 file for compressed ones."""
 
+    # _new: for each field the rows that the kernel was not told of yet, until there are none.
+
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.size = path, size
         self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self._pages: mmap.mmap | None = None
+        self._arrays: dict[str, np.ndarray] = {}
+        self._new: dict[str, NDArray[np.bool_]] = {}
         self._file: Any = None
 
-    def array(self, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def array(self, field: str, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return a field of the shard as an array whose memory is the file."""
         if os.fstat(self.descriptor).st_size < self.size:  # a page beyond the end would kill the process
             raise EOFError(f"the file has shrunk below {self.size} bytes")
-        if self._pages is None:
-            self._pages = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
-        return np.ndarray(shape, dtype, buffer=self._pages, offset=offset)
+        if field not in self._arrays:
+            if self._pages is None:
+                self._pages = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
+            self._arrays[field] = np.ndarray(shape, dtype, buffer=self._pages, offset=offset)
+            self._new[field] = np.ones(shape[0], np.bool_)
+        return self._arrays[field]
 
-    def announce(self, offset: int, rows: Sequence[int], size: int) -> None:
+    def announce(self, field: str, offset: int, rows: NDArray[np.int64], *, again: bool) -> None:
         """Tell the kernel which rows will be read, so that it fetches them while the first are copied."""
-        if hasattr(os, "posix_fadvise"):
-            for first, last in _runs(rows):
-                start = offset + rows[first] * size
-                os.posix_fadvise(self.descriptor, start, (last - first) * size, os.POSIX_FADV_WILLNEED)
+        new = self._new.get(field)
+        fetched = new is None or not new[rows].any()
+        if (fetched and not again) or not hasattr(os, "posix_fadvise"):
+            return
+        size = self._arrays[field][:1].nbytes
+        for first, last in _runs(rows.tolist()):
+            start, length = offset + int(rows[first]) * size, (last - first) * size
+            os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_WILLNEED)
+        if new is not None:
+            new[rows] = False
+            if not new.any():
+                self._new.pop(field, None)
 
     def dataset(self, field: str) -> Any:
         """Return a field of the shard as an HDF5 dataset."""
@@ -101,6 +117,8 @@ class Reader:
             self._survey(shard, columns)
         self.table = self._table(columns)
         self.ids: NDArray[np.str_] = self.table["sample"].values
+        # What was read once stays in memory, unless there is too much of it.
+        self._exceeds_memory = sum(shard.bytes for shard in self.shards) > _memory() / 2
         self._begin_process()
 
     def _survey(self, shard: Shard, columns: dict[str, list[np.ndarray]]) -> None:
@@ -162,40 +180,38 @@ class Reader:
             raise UsageError(f"no field {field!r} in {self.folder}", hint=nearest(field, described))
         return described[field]
 
-    def read(
-        self, field: str, rows: ArrayLike, *, out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def read(self, field: str, rows: ArrayLike) -> NDArray[np.float32]:
         """Read samples of a field, in the order asked for; on disk they are read in the order of the file.
 
         Args:
             field: Name of the field.
-            rows: Integers, shape ``(B,)``, from 0 to ``len(reader) - 1``; repeats are allowed.
-            out: Where to put them, float32, C-contiguous, shape ``(B, ...)``; left out, a new array.
+            rows: Integers, shape ``(B,)``, from 0 to ``len(reader) - 1``; repeats are allowed. Ascending rows
+                are read fastest.
 
         Returns:
-            Values in the field's unit, shape ``(B, H, W)`` for maps, float32.
+            Values in the field's unit, shape ``(B, H, W)`` for maps, float32, a new array.
 
         Raises:
-            UsageError: The field is unknown, a row is out of range, or ``out`` does not fit.
+            UsageError: The field is unknown or a row is out of range.
             StoreError: A shard was removed, cut or damaged after the reader was made.
         """
         wanted = self._rows(rows)
-        shape = (len(wanted), *self.shape(field))
-        if out is None:
-            out = np.empty(shape, np.float32)
-        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-            raise UsageError(
-                f"out is {out.dtype} of shape {out.shape}",
-                hint=f"allowed: contiguous float32 of shape {shape}",
-            )
-        if not len(wanted):
-            return out
-        order = np.argsort(wanted, kind="stable")
-        ordered = wanted[order]
-        bounds = np.searchsorted(ordered, self._starts)
-        for index in np.flatnonzero(np.diff(bounds)):
+        if self._process != os.getpid():
+            self._begin_process()
+        # A new array is no waste: the system gives it huge pages, and writing to it is several times faster
+        # than to one that was kept.
+        out = np.empty((len(wanted), *self.shape(field)), np.float32)
+        places: NDArray[np.int64] | None = None
+        if (wanted[1:] < wanted[:-1]).any():
+            places = np.argsort(wanted, kind="stable")
+            wanted = wanted[places]
+        bounds = np.searchsorted(wanted, self._starts)
+        for index in np.flatnonzero(bounds[1:] > bounds[:-1]).tolist():
             part = slice(bounds[index], bounds[index + 1])
-            self._read_shard(int(index), field, ordered[part] - self._starts[index], order[part], out)
+            targets = (
+                out[part] if places is None else [out[place : place + 1] for place in places[part].tolist()]
+            )
+            self._read_shard(index, field, wanted[part] - self._starts[index], targets)
         return out
 
     def _rows(self, rows: ArrayLike) -> NDArray[np.int64]:
@@ -210,21 +226,19 @@ class Reader:
             )
         return wanted.astype(np.int64, copy=False)
 
-    def _read_shard(
-        self, index: int, field: str, rows: NDArray[np.int64], places: NDArray[np.int64], out: np.ndarray
-    ) -> None:
-        """Put sorted rows of one shard into their places."""
+    def _read_shard(self, index: int, field: str, rows: NDArray[np.int64], targets: _Targets) -> None:
+        """Put ascending rows of one shard into their places."""
         shard = self._opened(index)
         offset = self._offsets[field][index]
-        described = self._described(field)
         try:
             if offset is None:
-                _read_chunked(shard.dataset(field), rows, places, out)
+                _read_chunked(shard.dataset(field), rows, targets)
                 return
+            described = self._described(field)
             shape = (self.shards[index].samples, *described["shape"])
-            source = shard.array(offset, shape, np.dtype(described["dtype"]))
-            shard.announce(offset, rows.tolist(), source[:1].nbytes)
-            _copy(source, rows, places, out)
+            source = shard.array(field, offset, shape, np.dtype(described["dtype"]))
+            shard.announce(field, offset, rows, again=self._exceeds_memory)
+            _copy(source, rows, targets)
         except (OSError, EOFError) as error:
             raise StoreError(
                 f"{shard.path}: the field {field!r} cannot be read: {error}",
@@ -232,21 +246,19 @@ class Reader:
             ) from error
 
     def _opened(self, index: int) -> _OpenShard:
-        if self._process != os.getpid():
-            self._begin_process()
-        with self._lock:
-            shard = self._open.pop(index, None)
-            if shard is None:
+        shard = self._open.get(index)
+        if shard is None:
+            with self._lock:
+                entry = self.shards[index]
                 try:
-                    entry = self.shards[index]
                     shard = _OpenShard(self.folder / entry.file, entry.bytes)
                 except OSError as error:
                     raise StoreError(f"a shard cannot be opened: {error}", hint="was it removed?") from error
                 if len(self._open) >= _MOST_OPEN:
                     # A thread that still reads from it holds it open until it is done.
                     del self._open[next(iter(self._open))]
-            self._open[index] = shard
-            return shard
+                self._open[index] = shard
+        return shard
 
     def _begin_process(self) -> None:
         self._open: dict[int, _OpenShard] = {}
@@ -273,6 +285,11 @@ class Reader:
         self._begin_process()
 
 
+def _memory() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _open_hdf5(path: Path) -> Any:
     import h5py
     import hdf5plugin  # noqa: F401 (its import makes the blosc filter known to HDF5)
@@ -285,30 +302,31 @@ def _open_hdf5(path: Path) -> Any:
         ) from error
 
 
-def _copy(source: np.ndarray, rows: NDArray[np.int64], places: NDArray[np.int64], out: np.ndarray) -> None:
-    """Set ``out[places] = source[rows]`` without a copy in between."""
-    if source.dtype == out.dtype and (np.diff(places) == 1).all():
-        target = out[places[0] : places[0] + len(places)]
-        np.take(source, rows, axis=0, out=target, mode="clip")  # "raise" would copy twice
-        return
-    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-        out[place] = source[row]
+def _copy(source: np.ndarray, rows: NDArray[np.int64], targets: _Targets) -> None:
+    """Put rows of an array into their places without a copy in between."""
+    if not isinstance(targets, np.ndarray):
+        for row, target in zip(rows.tolist(), targets, strict=True):
+            target[0] = source[row]
+    elif source.dtype == targets.dtype:
+        source.take(rows, 0, targets, "clip")  # "raise" would copy twice
+    else:
+        targets[...] = source[rows]
 
 
-def _read_chunked(dataset: Any, rows: NDArray[np.int64], places: NDArray[np.int64], out: np.ndarray) -> None:
-    """Set ``out[places] = dataset[rows]`` by HDF5 itself: h5py's slicing costs more than unpacking a map."""
+def _read_chunked(dataset: Any, rows: NDArray[np.int64], targets: _Targets) -> None:
+    """Put rows of a chunked dataset into their places; h5py's slicing costs more than unpacking a map."""
     import h5py
 
-    # HDF5 converts float16 slowly, numpy fast.
-    raw = out if dataset.dtype == out.dtype else np.empty(out.shape, dataset.dtype)
-    on_disk, in_memory = dataset.id.get_space(), h5py.h5s.create_simple(out.shape)
-    rest = (0,) * (out.ndim - 1)
-    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-        on_disk.select_hyperslab((row, *rest), (1, *out.shape[1:]))
-        in_memory.select_hyperslab((place, *rest), (1, *out.shape[1:]))
-        dataset.id.read(in_memory, on_disk, raw)
-    if raw is not out:
-        out[places] = raw[places]
+    shape = (1, *dataset.shape[1:])
+    on_disk, in_memory = dataset.id.get_space(), h5py.h5s.create_simple(shape)
+    raw = None if dataset.dtype == np.float32 else np.empty(shape, dataset.dtype)
+    rest = (0,) * (dataset.ndim - 1)
+    for place, row in enumerate(rows.tolist()):
+        target = targets[place : place + 1] if isinstance(targets, np.ndarray) else targets[place]
+        on_disk.select_hyperslab((row, *rest), shape)
+        dataset.id.read(in_memory, on_disk, target if raw is None else raw)
+        if raw is not None:  # HDF5 converts float16 slowly, numpy fast
+            target[...] = raw
 
 
 def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -22,8 +22,8 @@ from skyloom.fields.store.shard import check_same, encode, settings
 from skyloom.fields.transforms import ids_digest
 from skyloom.runs import atomic_write, read_json, remove_leftovers, write_json
 
-SHARD_BYTES = 64_000_000
-"""Size of a shard where none is asked for: a few seconds of work to lose, and few files."""
+SHARD_BYTES = 128_000_000
+"""Size of a shard where none is asked for; writing one takes about three times this in memory."""
 
 _SETTINGS = "settings.json"
 _GO_ON = "the shards that are finished are kept; free some space and run again: it goes on where it stopped"
@@ -193,7 +193,7 @@ def write(
     Args:
         ds: A field set, in memory or lazy.
         folder: Where it goes; made if need be.
-        shard_size: Samples a shard; left out, shards of about 64 MB.
+        shard_size: Samples a shard; left out, shards of about 128 MB.
         compression: As ``ShardWriter``.
         dtype: As ``ShardWriter``.
         allow_nan: As ``ShardWriter``.

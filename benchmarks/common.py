@@ -1,0 +1,122 @@
+"""What all benchmarks share: one row of the table, and the table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Args:
+        name: What was done.
+        ours: Skyloom's figure, in ``unit``.
+        peer: The peer's figure, in ``unit``; None where there is no peer.
+        ratio: How many times as fast as the peer Skyloom is.
+        goal: The smallest ratio that is good enough; None where it is only measured.
+        unit: A time (``ms``) or a rate (``MB/s``).
+        note: How it was measured.
+    """
+
+    name: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+    goal: float | None
+    unit: str
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        return None if self.goal is None or self.ratio is None else self.ratio >= self.goal
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text."""
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        goal = "" if self.goal is None else f"≥ {self.goal:.2f}"
+        met = {True: "yes", False: "no", None: ""}[self.met]
+        return (
+            self.name,
+            _figure(self.ours, self.unit),
+            _figure(self.peer, self.unit),
+            ratio,
+            goal,
+            met,
+            self.note,
+        )
+
+    def __str__(self) -> str:
+        return table([self])
+
+
+def row(
+    name: str,
+    ours: float,
+    peer: float | None,
+    goal: float | None,
+    unit: str,
+    *,
+    ratio: float | None = None,
+    note: str = "",
+) -> Row:
+    """Make a row; the ratio is of speeds, 1 being as fast as the peer, whatever the unit.
+
+    Args:
+        name: What was done.
+        ours: Skyloom's figure, in ``unit``.
+        peer: The peer's figure, in ``unit``; None where there is no peer.
+        goal: The smallest ratio that is good enough; None where it is only measured.
+        unit: A rate ends in ``/s``, anything else is a time.
+        ratio: The ratio of speeds where it is no quotient of the two figures, such as the median over pairs.
+        note: How it was measured.
+    """
+    if ratio is None and peer is not None:
+        ratio = ours / peer if unit.endswith("/s") else peer / ours
+    return Row(name, ours, peer, ratio, goal, unit, note)
+
+
+def in_turns(
+    doings: Sequence[Callable[[], object]], repeats: int, clock: Callable[[], float]
+) -> list[list[float]]:
+    """Time several doings in turns, so that whatever else the machine does meets all alike.
+
+    Args:
+        doings: What to time; each turn begins with the next one.
+        repeats: Turns.
+        clock: Gives seconds: ``time.perf_counter`` or ``time.process_time``.
+
+    Returns:
+        For each doing, seconds of each turn.
+    """
+    seconds: list[list[float]] = [[0.0] * repeats for _ in doings]
+    for turn in range(repeats):
+        for place in range(len(doings)):
+            which = (turn + place) % len(doings)
+            began = clock()
+            doings[which]()
+            seconds[which][turn] = clock() - began
+    return seconds
+
+
+def median_ratio(ours: Sequence[float], peer: Sequence[float]) -> float:
+    """Return the median over turns of the peer's time over ours."""
+    return statistics.median(b / a for a, b in zip(ours, peer, strict=True))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return rows as a table to read."""
+    head = ("benchmark", "ours", "peer", "times as fast", "goal", "met", "note")
+    cells = [head, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    return "\n".join(
+        [lines[0].rstrip(), "-" * sum(widths, 2 * len(head) - 2), *(line.rstrip() for line in lines[1:])]
+    )
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.4g} {unit}"
