@@ -1,0 +1,152 @@
+"""A training step of the tutorial's VGG, 200 × 200 maps in batches of 16, against the same network in Keras.
+
+Keras runs in an interpreter of its own, in turns with ours. It is looked for in the one that
+``SKYLOOM_BENCH_PYTHON`` names, in this one, and in ``.venv-bench``.
+
+What makes ours fast, beside what PyTorch does by itself: channels-last maps, which are also flattened without
+a copy; one fused pass over weights, gradients and both moments, for nearly all of 167 million weights sit in
+one layer that is bound by memory; gradients dropped, not zeroed, between steps. bf16 is used where the
+processor computes in it, and nowhere else: without that it is slower than float32.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from common import Row, median_ratio, row
+
+from skyloom import registry
+
+BATCH, SIZE = 16, 200
+THREADS = 2
+ALONE = 5
+PARAMETERS = 167_116_000
+HERE = Path(__file__).parent
+INSTALL = "python -m venv .venv-bench && .venv-bench/bin/pip install tensorflow-cpu"
+PEERS = (
+    ("float32", 1.5, 5),
+    ("mixed_bfloat16", 1.0, 3),
+)  # policy, goal, turns: without hardware bf16 is slow
+
+
+def computes_in_bf16() -> bool:
+    """Return whether this processor has instructions for bf16."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+class Ours:
+    """The step as ``skyloom train`` takes it, without loading and logging."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.method = registry.build({"name": "mean_squared", "net": "vgg"}, "method", data=(1, 1, SIZE))
+        self.method.to(memory_format=torch.channels_last).train()
+        if sum(weight.numel() for weight in self.method.parameters()) != PARAMETERS:
+            raise RuntimeError(f"the VGG does not have the published {PARAMETERS} parameters")
+        self.optimiser = registry.build({"name": "adam", "lr": 0.01}, "optimiser")(self.method.parameters())
+        self.maps = torch.randn(BATCH, 1, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
+        self.targets = torch.randn(BATCH, 1)
+        self.bf16 = computes_in_bf16()
+        self.step()
+
+    def step(self) -> tuple[float, float]:
+        """Take one step; return its wall-clock and CPU seconds."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            loss, _ = self.method.losses(self.maps, self.targets)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def interpreter() -> str | None:
+    """Return an interpreter that has Keras and TensorFlow, or None."""
+    if named := os.environ.get("SKYLOOM_BENCH_PYTHON"):
+        return named
+    if importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
+        return sys.executable
+    own = HERE.parent / ".venv-bench" / "bin" / "python"
+    return str(own) if own.exists() else None
+
+
+@contextmanager
+def keras(python: str, policy: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the peer and wait until it is warm."""
+    command = [python, str(HERE / "peers" / "keras_vgg.py"), str(THREADS), policy]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
+        try:
+            ready = answer(peer)
+            if ready != [PARAMETERS]:
+                raise RuntimeError(f"Keras built {ready} parameters, not the published {PARAMETERS}")
+            yield peer
+        finally:
+            peer.kill()
+
+
+def answer(peer: subprocess.Popen[str]) -> list[float]:
+    """Read one line of numbers."""
+    if peer.stdout is None:
+        raise RuntimeError("the peer has no output")
+    line = peer.stdout.readline()
+    if not line:
+        raise RuntimeError(f"Keras stopped with exit code {peer.wait()}; its errors stand above")
+    return [float(word) for word in line.split()]
+
+
+def ask(peer: subprocess.Popen[str]) -> list[float]:
+    """Let the peer take one step; return its wall-clock and CPU seconds."""
+    if peer.stdin is None:
+        raise RuntimeError("the peer has no input")
+    print("step", file=peer.stdin, flush=True)
+    return answer(peer)
+
+
+def compare(ours: Ours, python: str, policy: str, goal: float, turns: int) -> Row:
+    """Take turns with one peer."""
+    with keras(python, policy) as peer:
+        ask(peer)
+        pairs = [(ours.step(), ask(peer)) for _ in range(turns)]
+    wall = [[pair[side][0] for pair in pairs] for side in (0, 1)]
+    cpu = [statistics.median(pair[side][1] for pair in pairs) for side in (0, 1)]
+    precision = "bf16" if ours.bf16 else "float32"
+    return row(
+        f"VGG step, 200², batch {BATCH}, {precision}, v Keras {policy}",
+        statistics.median(wall[0]),
+        statistics.median(wall[1]),
+        goal,
+        "s",
+        ratio=median_ratio(*wall),
+        note=f"median of {turns} turns, {THREADS} threads; CPU seconds {cpu[0]:.1f} v {cpu[1]:.1f}",
+    )
+
+
+def run() -> list[Row]:
+    """Measure our step alone, or against Keras where it is installed."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        ours, python = Ours(), interpreter()
+        if python is None:
+            alone = statistics.median(ours.step()[0] for _ in range(ALONE))
+            note = f"not measured against Keras: {INSTALL}"
+            return [row(f"VGG step, 200², batch {BATCH}, v Keras", alone, None, None, "s", note=note)]
+        return [compare(ours, python, policy, goal, turns) for policy, goal, turns in PEERS]
+    finally:
+        torch.set_num_threads(before)
+
+
+if __name__ == "__main__":
+    from common import table
+
+    print(table(run()))
