@@ -246,6 +246,12 @@ def write_explanations(run: RunFolder, target: str = "x_HI") -> None:
 
 
 @pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run on three test simulations; nobody writes to it."""
+    return write_run(tmp_path_factory.mktemp("runs") / "small", groups=3)
+
+
+@pytest.fixture(scope="session")
 def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run with two parameters, variants, seeds and explanations."""
     changes = {

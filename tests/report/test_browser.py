@@ -106,7 +106,9 @@ def test_no_page_is_wider_than_the_window(browser: webdriver.Chrome, page: Path,
 
 def test_the_answers_stand_on_the_first_screen(browser: webdriver.Chrome, whole_page: Path) -> None:
     show(browser, whole_page)
-    bottom = browser.execute_script("return document.querySelector('.answers').getBoundingClientRect().bottom")
+    bottom = browser.execute_script(
+        "return document.querySelector('.answers').getBoundingClientRect().bottom"
+    )
     assert bottom < 800
 
 
@@ -142,9 +144,8 @@ def test_it_prints(browser: webdriver.Chrome, whole_page: Path) -> None:
 
 def test_every_entry_of_the_contents_leads_somewhere(browser: webdriver.Chrome, page: Path) -> None:
     show(browser, page)
-    script = (
-        "return [...document.querySelectorAll('nav a')].map(a => !!document.querySelector(a.getAttribute('href')))"
-    )
+    links = "[...document.querySelectorAll('nav a')]"
+    script = f"return {links}.map(link => !!document.querySelector(link.getAttribute('href')))"
     found = browser.execute_script(script)
     assert found
     assert all(found)

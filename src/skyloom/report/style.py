@@ -247,7 +247,7 @@ def symbol(name: str) -> str:
         $x_\mathrm{HI,\,slice}$ energy
     """
     letter, index = in_words(name)
-    if len(letter) > 1 or not re.fullmatch(r"[\w, ]*", index):
+    if len(letter) != 1 or not re.fullmatch(r"[\w, ]*", index):
         return escaped(name.replace("_", " "))
     subscript = index.replace("_", r"\_").replace(" ", r"\,")
     return rf"${letter}_\mathrm{{{subscript}}}$" if index else f"${letter}$"

@@ -152,6 +152,9 @@ def twin_correlations(correlation: np.ndarray, ax: Axes, *, limit: float) -> Axe
     ax.text((1 + limit) / 2, 0.96 * top, "suspicious", color="C1", ha="center", va="top", style="italic")
     ax.set(
         xticks=np.linspace(-1, 1, 5),
-        xlim=(-1, 1), ylim=(0, top), xlabel="rank correlation with an untrained twin", ylabel="maps × twins"
+        xlim=(-1, 1),
+        ylim=(0, top),
+        xlabel="rank correlation with an untrained twin",
+        ylabel="maps × twins",
     )
     return ax

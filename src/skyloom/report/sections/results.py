@@ -116,9 +116,9 @@ def predictions(run: Artefacts) -> Section:
     if judged:
         blocks.append(_all_scores(judged))
         blocks += _seeds(judged)
-    lead = (
-        Markup("Every point is a map; maps of one simulation are not independent. ") + population(run) + "."
-    )
+    lead = Markup("Every point is a map; maps of one simulation are not independent.")
+    judged_on = population(run)
+    lead += Markup(" {}.").format(judged_on) if judged_on else ""
     return Section("predictions", "Truth against prediction", lead, blocks)
 
 

@@ -1,0 +1,192 @@
+"""The page as a document: complete, self-contained, escaped, marked where the split leaks."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skyloom.report import build
+from skyloom.runs import RunFolder
+
+VOID = {"meta", "link", "img", "source", "br"}
+
+
+class Outline(HTMLParser):
+    """Collects tags, attributes and text, and checks that tags nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """All words of the page."""
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Attributes of every such tag."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def whole(whole_page: Path) -> Outline:
+    """The page of a complete run."""
+    return Outline(whole_page.read_text(encoding="utf-8"))
+
+
+def test_every_section_is_there_and_in_the_contents(whole: Outline) -> None:
+    keys = [attributes["id"] for attributes in whole.all("section") if attributes.get("id")]
+    wanted = "side-by-side predictions baselines error-bars explanations data training provenance recipe"
+    assert keys == wanted.split()
+    assert [a["href"] for a in whole.all("a") if a["href"] != "#main"] == [f"#{key}" for key in keys]
+
+
+def test_every_figure_has_an_alternative_a_caption_and_two_files(whole: Outline, whole_page: Path) -> None:
+    images = whole.all("img")
+    assert len(images) == len(whole.all("picture"))
+    assert all(len(image["alt"] or "") > 20 for image in images)
+    for kind in ("png", "pdf"):
+        assert len(list((whole_page.parent / "figures").glob(f"*.{kind}"))) == len(images)
+
+
+def test_all_artefacts_are_drawn(whole_page: Path) -> None:
+    stems = {path.stem for path in (whole_page.parent / "figures").glob("*.png")}
+    wanted = [
+        "variants",
+        "truth",
+        "redshift",
+        "seeds",
+        "baselines",
+        "coverage",
+        "sbc",
+        "saliency",
+        "integrated_gradients",
+        "twins",
+    ]
+    assert {f"{name}-x_HI" for name in wanted} <= stems
+    assert {
+        "tarp",
+        "integrated_gradients-x_HI",
+        "smooth",
+        "flatten-spectrum",
+        "training-loss",
+        "training-lr",
+        "training-r2",
+    } <= stems
+    assert {"power_spectrum-T_b-power", "pdf-T_b-pdf"} <= stems
+
+
+def test_nothing_outside_is_asked_for(whole_page: Path) -> None:
+    text = whole_page.read_text(encoding="utf-8")
+    assert not re.search(r"(?:src|srcset|href)=\"(?!data:|#)", text)
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "<script" not in text
+
+
+def test_variants_stand_beside_the_run_with_their_own_numbers(whole: Outline, whole_page: Path) -> None:
+    for name in ("seen-boxes", "with-mean"):
+        card = RunFolder(whole_page.parent / "variants" / name).read_json("evaluate/test/metrics.json")
+        assert f"{card['parameters']['x_HI']['scores']['r2']['value']:.3f}" in whole.text
+    assert "The variant not-made has no scores yet. Make it with skyloom run reionisation" in whole.text
+    assert [attributes.get("class") for attributes in whole.all("tr")].count("leaky") == 1
+
+
+def test_a_clean_run_carries_no_mark_of_a_leak(whole: Outline) -> None:
+    assert "Leaky split." not in whole.text
+    assert "unseen simulations" in whole.text
+
+
+def test_what_the_training_cost_is_told(whole: Outline) -> None:
+    assert "3 min 3 s" in whole.text
+    assert "epoch 14, validation loss 0.0500" in whole.text
+    assert "2.1 ms a map" in whole.text
+
+
+def test_the_completeness_gap_and_the_sanity_check_are_told(whole: Outline) -> None:
+    assert "Completeness gap: 1.2 % rms" in whole.text
+    assert "The pictures show what was learned." in whole.text
+
+
+def test_a_leaky_run_is_marked_on_the_page_and_on_every_figure(leaky_page: Path) -> None:
+    outline = Outline(leaky_page.read_text(encoding="utf-8"))
+    assert "Leaky split. Maps of one simulation stand on several sides." in outline.text
+    assert "unseen simulations" not in outline.text
+    figures = list((leaky_page.parent / "figures").glob("*.png"))
+    assert figures
+    for path in figures:
+        top = np.asarray(Image.open(path).convert("RGB"), float)[:40]
+        assert (np.abs(top - [0xD5, 0x5E, 0x00]).max(axis=2) < 3).sum() > 1000, path.name
+
+
+def test_what_is_missing_is_said_with_its_command(bare_page: Path) -> None:
+    text = Outline(bare_page.read_text(encoding="utf-8")).text
+    path = bare_page.parent
+    for said in (
+        "The run was not evaluated, so there is no score.",
+        f"There are no predictions to draw. Make it with skyloom evaluate {path}",
+        "There is no training log. Make it with skyloom train reionisation",
+        f"Not computed yet: saliency. Make it with skyloom explain {path}",
+        "There is no split on record.",
+        "There is no audit of the split.",
+    ):
+        assert said in text
+    assert not list(path.glob("figures/*"))
+
+
+def test_text_from_files_is_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>"
+    run = RunFolder.create(tmp_path / "a", {"name": evil, "task": {"name": "infer", "parameters": [evil]}})
+    run.write_text("audit.txt", evil)
+    page = build(run.path).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 3
+
+
+def test_figures_of_an_earlier_report_are_removed(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "a", {"name": "a"})
+    for name in ("old.png", "old.pdf", "notes.txt"):
+        run.write_text(f"figures/{name}", "")
+    build(run.path)
+    assert [path.name for path in run.path_of("figures").iterdir()] == ["notes.txt"]
+
+
+def test_equal_runs_give_equal_pages(leaky_page: Path) -> None:
+    first = leaky_page.read_bytes()
+    assert build(leaky_page.parent).read_bytes() == first
+
+
+def test_figures_are_whole_files(whole_page: Path) -> None:
+    for path in (whole_page.parent / "figures").glob("*.png"):
+        Image.open(io.BytesIO(path.read_bytes())).verify()
+    for path in (whole_page.parent / "figures").glob("*.pdf"):
+        assert path.read_bytes().startswith(b"%PDF")
+
+
+def test_the_report_imports_no_torch() -> None:
+    code = "import sys, skyloom.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
