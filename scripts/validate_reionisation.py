@@ -1,6 +1,6 @@
 """How far the engine ``excursion`` is from 21cmFAST, as two Markdown tables.
 
-    python scripts/validate_reionisation.py                      # against the set in the package, ten minutes
+    python scripts/validate_reionisation.py                      # against the set in the package, minutes
     python scripts/validate_reionisation.py --same-density 4     # cell by cell, needs skyloom[21cmfast]
 
 The first runs every simulation of the shipped 21cmFAST set again, with its parameters and redshifts but
