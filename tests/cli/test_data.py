@@ -30,10 +30,11 @@ def test_make_resolves_the_simulator(
         "--set",
         "box.size=1e2",
     ]
-    done = skyloom_command(*words, "--compression", "blosc", "--dtype", "float16")
+    done = skyloom_command(*words, "--compression", "blosc", "--dtype", "float16", "--keep", "T_b:7")
     assert done.stdout.split() == ["field", "set", "out"]
     source = {"name": "toy", "simulations": 4, "box": {"size": 100.0}, "seed": 0, "of": "simulator"}
-    options = {"workers": 2, "compression": "blosc", "dtype": "float16", "progress": None}
+    options = {"workers": 2, "compression": "blosc", "dtype": "float16", "keep": {"T_b": 7}}
+    options["progress"] = None
     assert api.calls == [("make", (source, Path("out")), options)]
 
 

@@ -251,7 +251,7 @@ def test_a_file_goes_before_a_template_of_the_same_name(
 @pytest.mark.parametrize("name", recipe.templates())
 def test_templates_name_only_components_that_are_declared(name: str) -> None:
     value = text.read(recipe.template_text(name), name).value
-    assert value["name"] == name
+    assert value["recipe"] == 1
     assert {entry.name for entry in registry.entries("split")} >= {value["split"]["by"]}
 
     def named(part: object) -> set[str]:

@@ -1,0 +1,88 @@
+"""Every shipped recipe, run through the real command line on little data, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skyloom.recipe import templates
+
+#: What makes a run small; everything else is the shipped recipe.
+SMALL = [
+    "train.epochs=1",
+    "train.threads=1",
+    "method.net.width=4",
+    "evaluate.bootstrap=50",
+]
+FRACTIONS = "{train: 0.6, validation: 0.2, test: 0.2}"
+OWN = {
+    "reionisation": [
+        "data.select={x_HI: [0.3, 0.7]}",
+        "explain=[{name: smooth, widths: [0, 4]}, {name: integrated_gradients, steps: 2}]",
+        f"variants={{seen-boxes: {{split: {{by: sample, leaky: true, fractions: {FRACTIONS}}}}}}}",
+    ],
+    "reionisation-parameters": ["data.select={x_HI: [0.3, 0.7]}", "explain=[]"],
+    "reionisation-excursion": [
+        "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",
+        "split.fractions={train: 0.5, validation: 0.25, test: 0.25}",
+    ],
+}  # fmt: skip
+
+
+def skyloom(*words: str, folder: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder and check its exit code."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    done = subprocess.run(
+        [sys.executable, "-m", "skyloom", *words],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr[-3000:]
+    return done
+
+
+def settings(name: str) -> list[str]:
+    return [word for change in (*SMALL, *OWN[name]) for word in ("--set", change)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", templates())
+def test_every_template_runs_to_its_page(name, tmp_path):
+    done = skyloom("run", name, *settings(name), "--out", "run", folder=tmp_path)
+    assert "R² of" in done.stdout
+    assert done.stdout.rstrip().endswith("run/report.html")
+    metrics = json.loads((tmp_path / "run/evaluate/test/metrics.json").read_text())
+    split = json.loads((tmp_path / "run/split.json").read_text())
+    # The number of simulations beside the number of maps, and both those of the split.
+    assert metrics["samples"] == len(split["sides"]["test"])
+    assert metrics["looks"] == 1
+    assert not metrics["leaky"]
+    assert (tmp_path / "run/report.html").stat().st_size > 50_000
+    assert (tmp_path / "run/card.md").is_file()
+    again = skyloom("run", name, *settings(name), "--out", "run", "--resume", folder=tmp_path)
+    # What is done is not done again, and the test side is not looked at again.
+    assert "epoch" not in again.stderr
+    assert json.loads((tmp_path / "run/looks.json").read_text())["test"][1:] == []
+
+
+@pytest.mark.slow
+def test_a_variant_by_sample_is_marked_as_leaky_on_the_page_and_in_the_table(tmp_path):
+    done = skyloom("run", "reionisation", *settings("reionisation"), "--out", "run", folder=tmp_path)
+    assert "seen-boxes (leaky)" in done.stdout
+    child = json.loads((tmp_path / "run/variants/seen-boxes/evaluate/test/metrics.json").read_text())
+    assert child["leaky"]
+    assert "leaky" in (tmp_path / "run/report.html").read_text().lower()
+
+
+def test_a_split_by_sample_that_is_not_marked_ends_with_code_3_and_trains_nothing(tmp_path):
+    leak = f"split={{by: sample, fractions: {FRACTIONS}}}"
+    done = skyloom(
+        "run", "reionisation", *settings("reionisation"), "--set", leak, "--set", "variants={}",
+        "--out", "run", folder=tmp_path, code=3,
+    )  # fmt: skip
+    assert "leaky" in done.stderr
+    assert not (tmp_path / "run/weights").exists()
