@@ -28,12 +28,14 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def leaves_no_global_state() -> Iterator[None]:
     """Fail a test that moves NumPy's global generator or the working directory."""
-    state = np.random.get_state(legacy=False)
+    # The legacy state is the one that others could have moved.
+    before = np.random.get_state(legacy=False)  # noqa: NPY002
     folder = Path.cwd()
     yield
-    after = np.random.get_state(legacy=False)
-    same = np.array_equal(state["state"]["key"], after["state"]["key"]) and state["state"]["pos"] == after["state"]["pos"]
-    np.random.set_state(state)
+    after = np.random.get_state(legacy=False)  # noqa: NPY002
+    moved = before["state"]["pos"] != after["state"]["pos"]
+    moved = moved or not np.array_equal(before["state"]["key"], after["state"]["key"])
+    np.random.set_state(before)  # noqa: NPY002
     os.chdir(folder)
-    if not same:
+    if moved:
         pytest.fail("the test moved NumPy's global random state")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skyloom.api import load_run, run
     from skyloom.fields.store import open
     from skyloom.formats import read
-    from skyloom.recipe import load as load_recipe
+    from skyloom.recipe.load import load as load_recipe
 
 __version__ = version("skyloom")
 __all__ = ["__version__", "load_recipe", "load_run", "open", "read", "run"]

@@ -90,7 +90,7 @@ class DivergedError(SkyloomError):
     """A training left the finite numbers; the message gives the step."""
 
 
-class Interrupted(SkyloomError):
+class Interrupted(SkyloomError):  # noqa: N818 - no fault of anybody
     """Work was stopped from outside and can go on where it stopped."""
 
     exit_code = 130

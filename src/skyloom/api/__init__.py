@@ -9,7 +9,7 @@ from skyloom.api.data import samples
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, inspect, make
 from skyloom.api.judging import evaluate, explain, predict, report
-from skyloom.api.run import Run, load_run
+from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
 from skyloom.recipe import load as load_recipe
 

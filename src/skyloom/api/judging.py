@@ -9,7 +9,7 @@ import numpy as np
 
 from skyloom import registry
 from skyloom.api.data import BLOCK, Samples, samples
-from skyloom.api.run import Run, load_run, timed_outputs
+from skyloom.api.trained import Run, load_run, timed_outputs
 from skyloom.errors import UsageError, nearest
 from skyloom.evaluate.calibration import Conformal
 from skyloom.evaluate.floors import label_noise

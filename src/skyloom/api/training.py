@@ -11,7 +11,7 @@ import numpy as np
 
 from skyloom import registry
 from skyloom.api.data import BLOCK, Samples, samples
-from skyloom.api.run import make_method
+from skyloom.api.trained import make_method
 from skyloom.errors import LeakError, UsageError
 from skyloom.fields.transforms import FieldTransforms, Pipeline
 from skyloom.runs import RunFolder
