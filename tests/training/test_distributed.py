@@ -31,7 +31,7 @@ def torchrun(tmp_path: Path, **request) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         env=environment,
     )
 

@@ -196,6 +196,17 @@ def test_a_method_that_does_not_validate_is_told(run, method, monkeypatch):
         run(epochs=1)
 
 
+def test_scores_that_are_no_means_are_refused(run, method, monkeypatch):
+    monkeypatch.setattr(
+        type(method),
+        "validation_step",
+        lambda self, batch, _: self.log("validation/most", 1.0, reduce_fx="max"),
+    )
+    with pytest.raises(UsageError, match=r"'validation/most' as float with reduce_fx='max'"):
+        run(epochs=1)
+    assert "log" not in vars(method)  # Lightning's own is back
+
+
 def test_devices_that_are_not_there(run):
     with pytest.raises(UsageError, match="accelerator='tpu'"):
         run(accelerator="tpu")

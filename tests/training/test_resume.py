@@ -55,7 +55,9 @@ def test_sigterm_saves_the_step_and_names_the_way_on(server, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert server.train(folder=str(whole)) == 0
     process = server.start(folder=str(broken), checkpoint_every=1000)
+    limit = time.monotonic() + 300
     while not (broken / "log.csv").exists():  # written at the end of the first epoch
+        assert time.monotonic() < limit, server.errors.read_text()
         time.sleep(0.01)
     os.kill(process, signal.SIGTERM)
     assert server.wait(process) == Interrupted.exit_code

@@ -168,11 +168,13 @@ def _train(
         settings.optimiser, settings.schedule, lambda: settings.epochs * data.train.total
     )
     begin_at(trainer, data.position)
+    method.log = session.scores.log  # type: ignore[method-assign]
     status = "failed"
     try:
         trainer.fit(method, datamodule=data)
         status = "success"
     finally:
+        del method.log
         method.to(precision)
         for logger in session.loggers:
             logger.finalize(status)

@@ -28,14 +28,12 @@ from skyloom.training import rng
 from skyloom.training.checkpoint import Generations
 from skyloom.training.ema import MovingAverage
 from skyloom.training.log import Log
-from skyloom.training.means import TRAIN_LOSS, Means
 from skyloom.training.position import Position, PositionedData, ask_again, refuse_unequal_parts
 from skyloom.training.progress import Reporter
+from skyloom.training.scores import TRAIN_LOSS, VALIDATION_LOSS, Scores
 from skyloom.training.signals import StopRequest
 from skyloom.training.stopping import Stopping
 from skyloom.training.weights import save_weights
-
-VALIDATION_LOSS = "validation/loss"
 
 
 class Session(Callback):
@@ -67,7 +65,7 @@ class Session(Callback):
         self.position: Position = data.position
         self.stopping = Stopping(settings.early_stopping)
         self.log_file = Log()
-        self.means = Means()
+        self.scores = Scores()
         self.generations = Generations(folder.path_of("state"), settings.keep)
         self.average: MovingAverage | None = None
         self.validation_seconds = 0.0
@@ -75,8 +73,7 @@ class Session(Callback):
         self._began, self._seconds_before = time.perf_counter(), 0.0
         self._averaged_in = False
         self._seeded = False
-        self._scores: dict[str, float] = {}
-        self._validation_maps = 0
+        self._validated: dict[str, float] = {}
         self._learning_rate = math.nan
         if state is not None:
             self._take_up(state)
@@ -114,11 +111,10 @@ class Session(Callback):
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["scheduler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.means.restore(state["ranks"][trainer.global_rank]["means"])
+        self.scores.restore(state["ranks"][trainer.global_rank]["scores"])
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Forget the scores of the epoch before: Lightning keeps them for ever."""
-        trainer.callback_metrics.clear()
+        """Let Lightning keep its loaders from the first whole epoch on."""
         if self.position.batch == 0:
             ask_again(trainer, False)
         self._seeded = False
@@ -133,6 +129,7 @@ class Session(Callback):
                 rng.set_generator_state(self._state["own"]["generators"])
             else:
                 rng.seed_epoch(self.settings.seed, self.position.epoch, trainer.global_rank)
+        self.scores.begin(len(batch["row"]), training=True)
         self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Any) -> None:
@@ -146,7 +143,7 @@ class Session(Callback):
         """Count, average, log, and save where it is time."""
         self.position.batch += 1
         self.position.step += 1
-        self.means.add(self._step_scores(trainer, outputs["loss"]), len(batch["row"]))
+        self.scores.end(outputs["loss"])
         if self.average is not None:
             self.average.update()
         self.reporter.step(self.position)
@@ -164,40 +161,28 @@ class Session(Callback):
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Judge the averaged weights."""
         self._validation_began = time.perf_counter()
-        self._validation_maps = 0
         self.reporter.validating()
         self._exchange(trainer)
         if trainer.world_size > 1:
-            module.log = _logging_here(module.log)  # type: ignore[method-assign]
             # The moments of batch normalisation are each process's own; the first one's are saved.
             for value in module.buffers():
                 torch.distributed.broadcast(value, src=0)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_validation_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Count the maps of this process."""
-        self._validation_maps += len(batch["row"])
+        """Tell the maps that the scores to come are the means of."""
+        self.scores.begin(len(batch["row"]), training=False)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Keep the scores."""
         self._exchange(trainer)
-        module.__dict__.pop("log", None)
-        found = {
-            name: value for name, value in trainer.callback_metrics.items() if name.startswith("validation/")
-        }
-        self._scores = self._mean_over_processes(trainer, found)
+        self._validated = self.scores.validation(self._total(trainer))
         self.validation_seconds += time.perf_counter() - self._validation_began
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the row, the weights and the checkpoint of the epoch; decide whether to go on."""
-        row = self._row(trainer) | {"train/loss_epoch": self.means.epoch()} | self._scores
+        row = self._row(trainer) | {"train/loss_epoch": self.scores.epoch()} | self._validated
         if VALIDATION_LOSS not in row:
             raise UsageError(
                 f"{type(module).__name__} logged no {VALIDATION_LOSS!r}, which picks the best weights",
@@ -227,17 +212,12 @@ class Session(Callback):
             self.average.exchange()
             self._averaged_in = not self._averaged_in
 
-    def _step_scores(self, trainer: Trainer, minimised: Tensor) -> dict[str, Tensor]:
-        """Return what the method logged in this step; the loss that it minimises where it logged none."""
-        scores = {
-            name: value
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("train/") and not name.endswith(("_step", "_epoch"))
-        }
-        return {TRAIN_LOSS: minimised, **scores}
+    def _total(self, trainer: Trainer) -> Callable[[Tensor], Tensor]:
+        """Return what adds a tensor up over processes."""
+        return lambda totals: trainer.strategy.reduce(totals, reduce_op="sum")
 
     def _row(self, trainer: Trainer) -> dict[str, Any]:
-        means = self.means.row(lambda totals: trainer.strategy.reduce(totals, reduce_op="sum"))
+        means = self.scores.row(self._total(trainer))
         self._refuse_divergence(TRAIN_LOSS, means[TRAIN_LOSS])
         return {
             "step": self.position.step,
@@ -253,17 +233,6 @@ class Session(Callback):
         for logger in self.loggers:
             scores = {name: value for name, value in row.items() if name != "step"}
             logger.log_metrics(scores, step=row["step"])
-
-    def _mean_over_processes(self, trainer: Trainer, scores: Mapping[str, Tensor]) -> dict[str, float]:
-        """Return each score as a number; over processes, weighted by the maps that each has judged."""
-        if trainer.world_size == 1:
-            return {name: float(value) for name, value in scores.items()}
-        names, maps = sorted(scores), float(self._validation_maps)
-        mine = torch.tensor([float(scores[name]) * maps for name in names] + [maps], dtype=torch.float64)
-        *sums, count = trainer.strategy.reduce(
-            mine.to(trainer.strategy.root_device), reduce_op="sum"
-        ).tolist()
-        return {name: value / count for name, value in zip(names, sums, strict=True)}
 
     def _refuse_divergence(self, name: str, value: float) -> None:
         if not math.isfinite(value):
@@ -296,7 +265,7 @@ class Session(Callback):
         facts = {
             "epoch": epoch,
             "step": self.position.step,
-            "validation_loss": self._scores[VALIDATION_LOSS],
+            "validation_loss": self._validated[VALIDATION_LOSS],
             "averaged": self.average is not None,
         }
         self._exchange(trainer)
@@ -306,7 +275,7 @@ class Session(Callback):
         self._exchange(trainer)
 
     def _save(self, trainer: Trainer, module: LightningModule) -> None:
-        own = {"generators": rng.generator_state(), "means": self.means.snapshot()}
+        own = {"generators": rng.generator_state(), "scores": self.scores.snapshot()}
         ranks: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(ranks, own)
@@ -328,16 +297,3 @@ class Session(Callback):
                 "ranks": ranks,
             },
         )
-
-
-def _logging_here(log: Callable[..., None]) -> Callable[..., None]:
-    """Return a method's ``log`` that leaves averaging over processes to the session.
-
-    Lightning's ``sync_dist`` rounds the mean number of maps of a process down to a whole number: with ten
-    maps in one and nine in the other, its mean over the side is 19/18 of the true one.
-    """
-
-    def here(*args: Any, **kwargs: Any) -> None:
-        log(*args, **{**kwargs, "sync_dist": False})
-
-    return here

@@ -32,8 +32,6 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 _SILENCED = {
     # Reading whole batches in sorted blocks beats two workers; train.workers is there for who measures.
     r"The '\w+' does not have many workers": UserWarning,
-    # The session weighs the scores of the processes itself, by the maps that each has seen.
-    r"It is recommended to use `self\.log\(.*sync_dist=True": UserWarning,
     # Starting one process by hand on a cluster is a choice.
     r"The `srun` command is available on your system but is not used": UserWarning,
     # Lightning looks into PyTorch's tree utilities, which have moved.
