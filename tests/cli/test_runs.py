@@ -93,17 +93,22 @@ def test_verbs_on_one_run(api: Any, here: Path, skyloom_command: Command) -> Non
         "explain": [Path("runs/first/explain/smooth.nc")],
         "report": Path("runs/first/report.html"),
         "predict": Path("maps.predictions.nc"),
+        "predicted": [("simulation", "bias"), ("sim0", "+0.012")],
     }
     assert "explain/smooth.nc" in skyloom_command("explain", "runs/first").stdout
     assert "runs/first/report.html" in skyloom_command("report", "first").stdout
-    assert "maps.predictions.nc" in skyloom_command("predict", "first", "data/maps").stdout
+    done = skyloom_command("predict", "first", "data/maps").stdout
+    assert "maps.predictions.nc" in done
+    assert "+0.012" in done
     skyloom_command("predict", "first", "data/maps", "--output", "a.nc")
     first, second = Path("runs/first"), Path("data/maps")
     assert [call[:2] for call in api.calls] == [
         ("explain", (first,)),
         ("report", (first,)),
         ("predict", (first, second, Path("maps.predictions.nc"))),
+        ("predicted", (Path("maps.predictions.nc"),)),
         ("predict", (first, second, Path("a.nc"))),
+        ("predicted", (Path("maps.predictions.nc"),)),
     ]
 
 

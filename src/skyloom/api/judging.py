@@ -19,6 +19,7 @@ from skyloom.runs import SIDES, atomic_path, write_text
 if TYPE_CHECKING:
     import xarray as xr
 
+SLICES = 8  #: maps cut from each cube that is predicted for
 EXPLAINED = 96  #: maps of the validation side that explanations look at
 SEED = 0  #: of posterior draws and of the choice of maps to explain
 
@@ -141,16 +142,47 @@ def predict(path: Path, field_set: Path, output: Path) -> Path:
 
     Args:
         path: The run's folder.
-        field_set: What to read.
+        field_set: What to read; cubes are cut into ``SLICES`` slices across the line of sight.
         output: The netCDF file to write.
 
     Returns:
         ``output``.
     """
     from skyloom import formats
+    from skyloom.fields.project import cut
 
-    _write_dataset(Path(output), load_run(path).predict(formats.read(field_set)))
+    ds = formats.read(field_set)
+    if "z" in ds.dims:
+        ds = cut(ds, kind="slice", axes=["z"], count=min(SLICES, ds.sizes["z"]))
+    _write_dataset(Path(output), load_run(path).predict(ds))
     return Path(output)
+
+
+def predicted(output: Path) -> list[tuple[str, ...]]:
+    """Return what a file of predictions says on average, by simulation and redshift, header first.
+
+    Args:
+        output: What :func:`predict` wrote.
+
+    Returns:
+        Rows of text: simulation, redshift, maps, parameter, mean prediction, mean error of one map; with
+        known truth, the bias.
+    """
+    import xarray as xr
+
+    rows = [("simulation", "redshift", "maps", "parameter", "predicted", "sd of a map", "truth", "bias")]
+    with xr.open_dataset(output, engine="h5netcdf") as ds:
+        groups, z = ds["group"].values, ds["redshift"].values
+        for group, redshift in sorted(set(zip(groups.tolist(), z.tolist(), strict=True))):
+            here = (groups == group) & ((z == redshift) | np.isnan(z))
+            for name in ds["parameter"].values:
+                one = ds.isel(sample=here).sel(parameter=name)
+                mean, truth = float(one["mean"].mean()), float(one["truth"].mean())
+                sd = f"{float(one['sd'].mean()):.3f}" if "sd" in one else "-"
+                known = (f"{truth:.3f}", f"{mean - truth:+.3f}") if np.isfinite(truth) else ("-", "-")
+                count = str(one.sizes["sample"])
+                rows.append((group, f"{redshift:.2f}", count, str(name), f"{mean:.3f}", sd, *known))
+    return rows
 
 
 def _predicted(run: Run, data: Samples, side: str) -> tuple[xr.Dataset, float]:

@@ -121,7 +121,10 @@ def predict(
     target = output or Path(f"{field_set.resolve().name}.predictions.nc")
     from skyloom import api
 
-    console.path("predictions", api.predict(folder, field_set, target))
+    done = api.predict(folder, field_set, target)
+    header, *rows = api.predicted(done)
+    console.table(header, rows)
+    console.path("predictions", done)
 
 
 def report(run: RunArgument) -> None:
