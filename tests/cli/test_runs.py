@@ -94,6 +94,7 @@ def test_verbs_on_one_run(api: Any, here: Path, skyloom_command: Command) -> Non
         "report": Path("runs/first/report.html"),
         "predict": Path("maps.predictions.nc"),
         "predicted": [("simulation", "bias"), ("sim0", "+0.012")],
+        "doubts": "pixels of 1 Mpc, trained on 2 Mpc",
     }
     assert "explain/smooth.nc" in skyloom_command("explain", "runs/first").stdout
     assert "runs/first/report.html" in skyloom_command("report", "first").stdout
@@ -107,8 +108,10 @@ def test_verbs_on_one_run(api: Any, here: Path, skyloom_command: Command) -> Non
         ("report", (first,)),
         ("predict", (first, second, Path("maps.predictions.nc"))),
         ("predicted", (Path("maps.predictions.nc"),)),
+        ("doubts", (Path("maps.predictions.nc"),)),
         ("predict", (first, second, Path("a.nc"))),
         ("predicted", (Path("maps.predictions.nc"),)),
+        ("doubts", (Path("maps.predictions.nc"),)),
     ]
 
 

@@ -8,7 +8,7 @@ from skyloom.api.all_in_one import compare, headline, run
 from skyloom.api.data import samples
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, inspect, make
-from skyloom.api.judging import evaluate, explain, predict, predicted, report
+from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
 from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
 from skyloom.recipe import load as load_recipe
@@ -17,6 +17,7 @@ __all__ = [
     "Run",
     "compare",
     "doctor",
+    "doubts",
     "evaluate",
     "explain",
     "headline",

@@ -170,7 +170,9 @@ def predicted(output: Path) -> list[tuple[str, ...]]:
     """
     import xarray as xr
 
-    rows = [("simulation", "redshift", "maps", "parameter", "predicted", "sd of a map", "truth", "bias")]
+    rows: list[tuple[str, ...]] = [
+        ("simulation", "redshift", "maps", "parameter", "predicted", "sd of a map", "truth", "bias")
+    ]
     with xr.open_dataset(output, engine="h5netcdf") as ds:
         groups, z = ds["group"].values, ds["redshift"].values
         for group, redshift in sorted(set(zip(groups.tolist(), z.tolist(), strict=True))):
@@ -183,6 +185,18 @@ def predicted(output: Path) -> list[tuple[str, ...]]:
                 count = str(one.sizes["sample"])
                 rows.append((group, f"{redshift:.2f}", count, str(name), f"{mean:.3f}", sd, *known))
     return rows
+
+
+def doubts(output: Path) -> str:
+    """Return what a file of predictions says against itself; empty where there is nothing.
+
+    Args:
+        output: What :func:`predict` wrote.
+    """
+    import xarray as xr
+
+    with xr.open_dataset(output, engine="h5netcdf") as ds:
+        return str(ds.attrs.get("note", ""))
 
 
 def _predicted(run: Run, data: Samples, side: str) -> tuple[xr.Dataset, float]:

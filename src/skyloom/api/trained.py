@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from skyloom.tasks.infer import Infer
 
 BATCH = 256
+PIXEL_TOLERANCE = 0.01
 DRAWS = 256  #: posterior draws kept of each sample
 
 
@@ -85,19 +86,35 @@ class Run:
         Returns:
             ``mean`` and, where the method knows it, ``sd``, ``lower`` and ``upper`` by level (repaired on
             the validation side), all ``(sample, parameter)`` in physical units; ``truth`` is NaN for labels
-            that the set does not have.
+            that the set does not have. ``attrs["note"]`` says where the maps are unlike those trained on.
 
         Raises:
             DataError: A field is missing, has another unit, or its maps are not finite.
         """
         maps = {name: self._field(ds, name) for name in self.recipe.data.fields}
         table = ds.drop_vars(list(ds.data_vars))
-        return self.interpret(self.outputs(maps, seed=seed), table)
+        found = self.interpret(self.outputs(maps, seed=seed), table)
+        found.attrs["note"] = self._note(ds)
+        return found
 
     def interpret(self, outputs: dict[str, np.ndarray], table: xr.Dataset, *, side: str = "") -> xr.Dataset:
         """Return standardised outputs as a prediction in physical units, intervals repaired."""
         found = self.task.to_physical(outputs, table, side=side, leaky=self.split.leaky)
         return found if self.calibration is None else self.calibration.apply(found)
+
+    def _note(self, ds: xr.Dataset) -> str:
+        """Say where maps are unlike those that the run was trained on; empty where they are alike."""
+        trained, here = (
+            self.folder.read_json("transforms.json")["pixel"],
+            ds.attrs["box_size"] / ds.sizes["x"],
+        )
+        if abs(here / trained - 1) < PIXEL_TOLERANCE:
+            return ""
+        unit = ds.attrs["box_size_unit"]
+        return (
+            f"pixels of {here:.3g} {unit}, trained on {trained:.3g} {unit}: "
+            "errors and intervals were never tested on such maps"
+        )
 
     def _field(self, ds: xr.Dataset, name: str) -> np.ndarray:
         if name not in ds:

@@ -81,7 +81,8 @@ def train(
     method = _seeded(recipe, [channels, targets.shape[1], size])
     units = {name: data.reader.field_attrs(name)["units"] for name in data.fields}
     if _is_first():
-        run.write_json("transforms.json", {"fields": transforms.state(), "units": units})
+        seen = {"fields": transforms.state(), "units": units, "pixel": data.box / size}
+        run.write_json("transforms.json", seen)
         run.write_json("task.json", task.state())
         run.record(
             inputs=_inputs(data),

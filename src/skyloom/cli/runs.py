@@ -124,6 +124,8 @@ def predict(
     done = api.predict(folder, field_set, target)
     header, *rows = api.predicted(done)
     console.table(header, rows)
+    if doubts := api.doubts(done):
+        console.hint(f"beware: {doubts}")
     console.path("predictions", done)
 
 

@@ -39,7 +39,7 @@ ENGINES = {
 }
 SUITES = {"excursion": "skyloom-excursion", "21cmfast": "21cmFAST"}
 LINE_OF_SIGHT = "z"
-TASKS_PER_PROCESS = 16  #: 21cmFAST 4.1 keeps some 70 MB of every simulation; a fresh process gives it back
+TASKS_PER_PROCESS = 16
 
 
 class Reionisation:
@@ -122,7 +122,9 @@ class Reionisation:
         report = progress or (lambda count, total: None)
         count = self.simulations - len(todo)
         report(count, self.simulations)
-        with _pool(workers) as pool:
+        # 21cmFAST 4.1 keeps some 70 MB of every simulation; a fresh process gives it back.
+        fresh_after = TASKS_PER_PROCESS if self.engine == "21cmfast" else None
+        with _pool(workers, fresh_after) as pool:
             running: dict[Future[xr.Dataset], Point] = {}
             waiting = iter(todo)
             try:
@@ -218,13 +220,13 @@ def as_field_set(
     )  # fmt: skip
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int, fresh_after: int | None) -> ProcessPoolExecutor:
     """Return worker processes that use one thread each."""
     return ProcessPoolExecutor(
         max_workers=workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_one_thread,
-        max_tasks_per_child=TASKS_PER_PROCESS,
+        max_tasks_per_child=fresh_after,
     )
 
 
