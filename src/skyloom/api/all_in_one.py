@@ -49,7 +49,7 @@ def run(
         )
         child = folder / "repeats" / f"seed-{seed}"
         metrics.append(_one(again, child, resume=resume, force=force, progress=progress))
-    if len(metrics) > 1:
+    if len(metrics) > 1 and not _has_spread(metrics[0]):
         RunFolder(folder).write_json(TEST, spread(metrics))
     for name in recipe.variants:
         child = folder / "variants" / name
@@ -119,6 +119,12 @@ def _one(recipe: Recipe, folder: Path, *, resume: bool, force: bool, progress: s
 
 def _explained(folder: Path, recipe: Recipe) -> bool:
     return len(list((folder / "explain").glob("*.nc"))) >= len(recipe.explain)
+
+
+def _has_spread(metrics: dict[str, Any]) -> bool:
+    """Whether the seeds were joined already, by a call that this one goes on from."""
+    first = next(iter(metrics["parameters"].values()))
+    return any("seeds" in (score or {}) for score in first["scores"].values())
 
 
 def _metrics(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,181 @@
+"""The front door on a toy set: one small run, opened again, asked, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skyloom
+from skyloom import api, fields
+from skyloom.errors import DataError, LeakError, UsageError
+from skyloom.fields import store
+from skyloom.recipe import load
+
+RECIPE = """
+recipe: 1
+name: toy
+data:
+  source: {{name: field_set, path: {path}}}
+  fields: {{T_b: [standardise]}}
+split: {{by: group, fractions: {{train: 0.6, validation: 0.2, test: 0.2}}, seed: 1}}
+task: {{name: infer, parameters: [x_HI]}}
+method: {{name: moments, net: {{name: resnet, width: 4, blocks: [1, 1]}}}}
+train: {{epochs: 8, batch_size: 16, threads: 1, optimiser: {{name: adamw, lr: 1e-2}}, augment: [roll]}}
+evaluate: {{baselines: [mean, {{name: moments, moments: 2}}], statistics: [pdf], bootstrap: 200}}
+explain: [{{name: smooth, widths: [0, 2]}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "set"
+    store.write(fields.example(groups=20, per_group=6, size=16), folder)
+    return folder
+
+
+def recipe(path: Path, folder: Path, *changes: str):
+    file = folder / "toy.yaml"
+    file.write_text(RECIPE.format(path=path))
+    return load(file, changes)
+
+
+@pytest.fixture(scope="module")
+def run(maps, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return api.run(recipe(maps, folder, "train.repeats=2"), folder / "toy", progress="quiet")
+
+
+def metrics(folder: Path):
+    return json.loads((folder / "evaluate/test/metrics.json").read_text())
+
+
+def test_a_run_beats_the_mean_on_simulations_that_it_has_never_seen(run):
+    found = metrics(run)["parameters"]["x_HI"]
+    assert found["scores"]["r2"]["value"] > 0.7
+    # The mean of the train side explains nothing of another side: R² is at most zero.
+    assert found["baselines"]["mean"]["r2"]["value"] <= 0
+    assert metrics(run)["groups"] == 4
+
+
+def test_repeats_give_the_spread_over_seeds(run):
+    seeds = metrics(run)["parameters"]["x_HI"]["scores"]["r2"]["seeds"]
+    assert len(seeds["values"]) == 2
+    other = json.loads((run / "repeats/seed-1/evaluate/test/metrics.json").read_text())
+    assert seeds["values"][1] == other["parameters"]["x_HI"]["scores"]["r2"]["value"]
+    assert seeds["mean"] == pytest.approx(np.mean(seeds["values"]))
+
+
+def test_an_opened_run_predicts_what_the_evaluation_stored(run, maps):
+    import xarray as xr
+
+    with xr.open_dataset(run / "evaluate/test/predictions.nc", engine="h5netcdf") as stored:
+        here = fields.subset(store.open(maps), stored["sample"].values)
+        found = skyloom.load_run(run).predict(here)
+        np.testing.assert_allclose(found["mean"], stored["mean"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found["lower"], stored["lower"], rtol=1e-4, atol=1e-5)
+    assert found.attrs["note"] == ""
+    assert np.all(found["upper"] > found["lower"])
+
+
+def test_labels_are_not_needed_to_predict(run, maps):
+    ds = store.open(maps).isel(sample=slice(0, 3)).drop_vars("x_HI")
+    found = skyloom.load_run(run).predict(ds)
+    assert np.isnan(found["truth"]).all()
+    assert np.isfinite(found["mean"]).all()
+
+
+def test_maps_unlike_those_of_the_training_are_told_or_refused(run, maps):
+    opened = skyloom.load_run(run)
+    ds = store.open(maps).isel(sample=slice(0, 2)).compute()
+    with pytest.raises(DataError, match="no field 'T_b'"):
+        opened.predict(ds.rename(T_b="temperature"))
+    kelvin = ds.copy()
+    kelvin["T_b"] = (ds["T_b"] / 1e3).assign_attrs(ds["T_b"].attrs, units="K")
+    with pytest.raises(DataError, match="is in 'K', the run was trained on 'mK'"):
+        opened.predict(kelvin)
+    torn = ds.copy(deep=True)
+    torn["T_b"][1, 0, 0] = np.nan
+    with pytest.raises(DataError, match=r"of sample '.*' is not finite"):
+        opened.predict(torn)
+    coarse = ds.assign_attrs(box_size=2 * ds.attrs["box_size"])
+    assert "trained on 8 Mpc" in opened.predict(coarse).attrs["note"]
+
+
+def test_predictions_are_written_and_told_by_simulation(run, maps, tmp_path):
+    output = api.predict(run, maps, tmp_path / "p.nc")
+    header, *rows = api.predicted(output)
+    assert header[-1] == "bias"
+    assert len(rows) == 20 * 2  # simulations times redshifts
+    assert api.doubts(output) == ""
+
+
+def test_resuming_a_finished_run_changes_nothing(run, maps, tmp_path):
+    before = (run / "weights/best.safetensors").read_bytes(), metrics(run)
+    api.run(recipe(maps, tmp_path, "train.repeats=2"), run, resume=True, progress="quiet")
+    assert ((run / "weights/best.safetensors").read_bytes(), metrics(run)) == before
+
+
+def test_every_look_at_the_test_side_is_counted(maps, tmp_path):
+    folder = api.train(recipe(maps, tmp_path, "train.epochs=1"), tmp_path / "run", progress="quiet")
+    assert [api.evaluate(folder)["looks"], api.evaluate(folder)["looks"]] == [1, 2]
+    with pytest.raises(UsageError, match="did you mean 'test'"):
+        api.evaluate(folder, "tests")
+
+
+def test_a_planted_leak_stops_before_training_and_leaves_the_audit(tmp_path):
+    ds = fields.example(groups=20, per_group=2, size=16)
+    twin = ds["T_b"].values
+    twin[-1] = np.rot90(np.roll(twin[0], 3, axis=1))  # of another simulation
+    ds["T_b"] = (ds["T_b"].dims, twin, ds["T_b"].attrs)
+    store.write(ds, tmp_path / "set")
+    split = api.split  # whichever sides the two stand on, some seed parts them
+    with pytest.raises(LeakError, match="twin"):
+        for seed in range(20):
+            split(recipe(tmp_path / "set", tmp_path, f"split.seed={seed}"))
+
+
+def test_headline_and_comparison_name_network_and_baseline(run):
+    header, network, best = api.headline(run)
+    assert header == ("", "R² of x_HI")
+    assert network[0] == "network, 4 unseen simulations"
+    assert best[0].startswith("best baseline: moments")
+    (row,) = api.compare([run])
+    assert row["r2 x_HI"] == metrics(run)["parameters"]["x_HI"]["scores"]["r2"]["value"]
+
+
+def test_a_field_that_the_data_lack_gets_a_suggestion(maps, tmp_path):
+    with pytest.raises(DataError, match="field 'Tb' of the recipe is not in field_set"):
+        api.split(recipe(maps, tmp_path, "data.fields={Tb: [standardise]}"))
+
+
+def test_cubes_are_cut_and_stored_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKYLOOM_DATA", str(tmp_path / "data"))
+    source = "{name: reionisation, simulations: 6, redshifts: 1, size: 16, box_size: 64.0, slices: 0}"
+    cubes = recipe(
+        Path("unused"), tmp_path, f"data.source={source}", "data.maps={cut: slice, count: 4, axis: [x]}"
+    )
+    first = api.samples(cubes)
+    assert len(first.rows) == 6 * 4
+    assert set(first.table["axis"].values) == {"x"}
+    stamp = first.reader.folder.stat().st_mtime_ns
+    assert api.samples(cubes).reader.folder.stat().st_mtime_ns == stamp
+
+
+def test_the_doctor_looks_at_the_installation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = {name: (well, found) for name, well, found in api.doctor()}
+    assert rows["plugins"] == (True, "all load")
+    assert rows["shipped sets"] == (True, "reionisation-21cmfast")
+    assert rows["folder can be written"][0]
+
+
+def test_native_files_are_imported_and_inspected(tmp_path):
+    from skyloom.formats import pandas_pickle
+
+    pandas_pickle.write(fields.example(groups=2), tmp_path / "maps.gzip")
+    made = api.import_(tmp_path / "maps.gzip", tmp_path / "set", progress="quiet")
+    np.testing.assert_array_equal(skyloom.open(made)["T_b"], fields.example(groups=2)["T_b"])
+    assert "simulations: 2" in api.inspect(made).text()
