@@ -251,13 +251,14 @@ def labels(specs: list[dict[str, Any]]) -> list[str]:
 
     Example:
         >>> labels([{"name": "mean"}, {"name": "moments", "moments": 2}, {"name": "moments", "moments": 3}])
-        ['mean', 'moments-moments=2', 'moments-moments=3']
+        ['mean', 'moments-2', 'moments-3']
     """
     found = []
     for spec in specs:
         rivals = [other for other in specs if other["name"] == spec["name"]]
         apart = [key for key in spec if any(other.get(key) != spec[key] for other in rivals)]
-        found.append("-".join([spec["name"], *(f"{key}={spec[key]}" for key in apart)]))
+        tags = [f"{spec[key]}" if key == spec["name"] else f"{key}={spec[key]}" for key in apart]
+        found.append("-".join([spec["name"], *tags]))
     return found
 
 
