@@ -71,7 +71,7 @@ def train(
     from skyloom.training import fit
 
     run = _open(folder, recipe, resume=resume, force=force)
-    if run.complete:
+    if run.has("provenance.json") and run.complete:
         return run.path
     data = samples(recipe, progress=making)
     audited, transforms = _audited(recipe, data, run)
