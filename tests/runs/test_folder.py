@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skyloom.errors import DataError, UsageError
-from skyloom.runs import RunFolder, keep_generations
+from skyloom.runs import RunFolder
 
 RECIPE = {"recipe": 1, "name": "a", "train": {"epochs": 3, "widths": [1, 2]}, "variants": {}}
 
@@ -228,17 +228,3 @@ def test_a_variant_is_a_run_inside_the_run(run: RunFolder) -> None:
     assert run.variant("seen").recipe == {"name": "seen"}
     with pytest.raises(UsageError, match="no path inside"):
         run.variant("../out")
-
-
-def test_generations_are_kept_by_number_not_by_letter(tmp_path: Path) -> None:
-    for step in (5, 40, 300, 1000):
-        (tmp_path / f"step-{step}.pt").write_text("")
-        (tmp_path / f"folder-{step}").mkdir()
-    (tmp_path / ".step-2.pt.aa.part").write_text("")
-    removed = keep_generations(tmp_path, "step-*.pt", 2)
-    assert [path.name for path in removed] == ["step-5.pt", "step-40.pt"]
-    assert [path.name for path in keep_generations(tmp_path, "folder-*", 3)] == ["folder-5"]
-    assert keep_generations(tmp_path, "*.part", 2) == []
-    assert keep_generations(tmp_path, "step-*.pt", 2) == []
-    with pytest.raises(UsageError, match="keep 1 generations"):
-        keep_generations(tmp_path, "step-*.pt", 1)

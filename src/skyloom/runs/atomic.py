@@ -16,9 +16,7 @@ import errno
 import json
 import math
 import os
-import re
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -310,42 +308,6 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def keep_generations(folder: str | os.PathLike[str], pattern: str, n: int) -> list[Path]:
-    """Remove all but the newest generations of a file or folder that is written again and again.
-
-    The order is that of the numbers in the names: times of files do not survive a copy.
-
-    Args:
-        folder: Where they stand.
-        pattern: What they are called, as in ``step-*.pt``; hidden files never match.
-        n: How many to keep, at least two: the newest may be the one that a crash damaged.
-
-    Returns:
-        The paths removed, oldest first.
-
-    Raises:
-        UsageError: ``n`` is below two.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> for step in (9, 10, 200):
-        ...     _ = (folder / f"step-{step}.pt").write_text("")
-        >>> [path.name for path in keep_generations(folder, "step-*.pt", 2)]
-        ['step-9.pt']
-    """
-    if n < 2:
-        raise UsageError(f"keep {n} generations", hint="at least 2, since the newest may be damaged")
-    found = sorted((path for path in Path(folder).glob(pattern) if not path.name.startswith(".")), key=_age)
-    removed = found[:-n]
-    for path in removed:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    return removed
-
-
 def _synchronise(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -367,7 +329,3 @@ def _failure(error: Exception, ours: set[Path]) -> tuple[str, str] | None:
         if any(word in str(error) for word in words):
             return _FAILURES[known]
     return None
-
-
-def _age(path: Path) -> tuple[list[int], str]:
-    return [int(number) for number in re.findall(r"\d+", path.name)], path.name
