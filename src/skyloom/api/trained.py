@@ -16,6 +16,7 @@ from skyloom.evaluate.calibration import Conformal
 from skyloom.fields.transforms import FieldTransforms
 from skyloom.runs import RunFolder
 from skyloom.splits import Split
+from skyloom.units import convert
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,7 +81,8 @@ class Run:
         """Return what the network infers from the maps of a field set.
 
         Args:
-            ds: A field set with the fields of the recipe, in its units; labels are not needed.
+            ds: A field set with the fields of the recipe, in any units that convert to those of the training;
+                labels are not needed.
             seed: Seed of posterior draws.
 
         Returns:
@@ -89,7 +91,8 @@ class Run:
             that the set does not have. ``attrs["note"]`` says where the maps are unlike those trained on.
 
         Raises:
-            DataError: A field is missing, has another unit, or its maps are not finite.
+            DataError: A field is missing, or its maps are not finite.
+            UnitError: The unit of a field is of another kind than that of the training.
         """
         maps = {name: self._field(ds, name) for name in self.recipe.data.fields}
         table = ds.drop_vars(list(ds.data_vars))
@@ -124,12 +127,9 @@ class Run:
             )
         wanted = self.folder.read_json("transforms.json")["units"][name]
         unit = ds[name].attrs.get("units", "")
-        if unit != wanted:
-            raise DataError(
-                f"field {name!r} is in {unit!r}, the run was trained on {wanted!r}",
-                hint="convert it, and set the attribute 'units'",
-            )
         values = np.asarray(ds[name].values, dtype=np.float32)
+        if unit != wanted:
+            values = convert(values, unit, wanted).astype(np.float32)
         if values.ndim != 3:
             raise DataError(
                 f"field {name!r} has dimensions {ds[name].dims}, the run needs maps (sample, y, x)",
