@@ -143,7 +143,7 @@ class Train(Part):
         accelerator: As Lightning's Trainer names it: auto, cpu, gpu, ...
         devices: Devices on each node.
         nodes: Machines.
-        strategy: As Lightning's Trainer names it: auto, ddp, fsdp, ...
+        strategy: ``auto``, ``ddp`` or a variant of it, as Lightning names them.
         workers: Loader processes beside the main one.
         threads: CPU threads of torch; null leaves them as they are.
         checkpoint_every: Steps between two training states on disk.
