@@ -32,10 +32,8 @@ ALONE = 5
 PARAMETERS = 167_116_000
 HERE = Path(__file__).parent
 INSTALL = "python -m venv .venv-bench && .venv-bench/bin/pip install tensorflow-cpu"
-PEERS = (
-    ("float32", 1.5, 5),
-    ("mixed_bfloat16", 1.0, 3),
-)  # policy, goal, turns: without hardware bf16 is slow
+# Policy, goal and turns; where the processor has no bf16, a step of the second takes a minute.
+PEERS = (("float32", 1.5, 5), ("mixed_bfloat16", 1.0, 3))
 
 
 def computes_in_bf16() -> bool:
@@ -116,7 +114,13 @@ def compare(ours: Ours, python: str, policy: str, goal: float, turns: int) -> Ro
     """Take turns with one peer."""
     with keras(python, policy) as peer:
         ask(peer)
-        pairs = [(ours.step(), ask(peer)) for _ in range(turns)]
+        pairs = []
+        for turn in range(turns):
+            pairs.append((ours.step(), ask(peer)))
+            seconds = [f"{wall:.1f} s ({cpu:.1f} s CPU)" for wall, cpu in pairs[-1]]
+            print(
+                f"  turn {turn + 1} of {turns}, {policy}: {' v '.join(seconds)}", file=sys.stderr, flush=True
+            )
     wall = [[pair[side][0] for pair in pairs] for side in (0, 1)]
     cpu = [statistics.median(pair[side][1] for pair in pairs) for side in (0, 1)]
     precision = "bf16" if ours.bf16 else "float32"
