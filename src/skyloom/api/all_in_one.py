@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom.api.judging import evaluate, explain, report
 from skyloom.api.progress import counting
 from skyloom.api.training import train
-from skyloom.errors import DataError
+from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.scorecard import spread
 from skyloom.runs import RunFolder, read_json
 
@@ -40,6 +41,11 @@ def run(
     Returns:
         ``folder``, with ``report.html`` in it.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            "`skyloom run` was started as several processes; only training works on several",
+            hint="train under torchrun or srun; then evaluate, explain and report in one process",
+        )
     main = recipe.with_overrides({"train.repeats": 1})
     metrics = [_one(main, folder, resume=resume, force=force, progress=progress)]
     for number in range(1, recipe.train.repeats):
@@ -110,11 +116,19 @@ def compare(folders: list[Path]) -> list[dict[str, Any]]:
 def _one(recipe: Recipe, folder: Path, *, resume: bool, force: bool, progress: str | None) -> dict[str, Any]:
     with counting("data", progress) as count:
         train(recipe, folder, resume=resume, force=force, progress=progress, making=count)
-    if resume and (folder / TEST).is_file():
+    if resume and _evaluated(folder):
         found: dict[str, Any] = read_json(folder / TEST)
         return found
     evaluate(folder, "validation")
     return evaluate(folder, "test")
+
+
+def _evaluated(folder: Path) -> bool:
+    """Whether the test side was evaluated after the last training ended."""
+    events = [
+        event["event"] for event in RunFolder(folder).events if event["event"] in {"trained", "evaluated"}
+    ]
+    return (folder / TEST).is_file() and events[-1:] == ["evaluated"]
 
 
 def _explained(folder: Path, recipe: Recipe) -> bool:
@@ -141,7 +155,9 @@ def _r2(metrics: dict[str, Any], names: list[str], where: tuple[str, ...] = ("sc
         for key in where:
             scores = scores.get(key, {})
         score = scores.get("r2")
-        cells.append(f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" if score else "-")
+        numbers = [(score or {}).get(key) for key in ("value", "low", "high")]
+        value, low, high = ("-" if number is None else f"{number:.3f}" for number in numbers)
+        cells.append(value if low == "-" else f"{value} [{low}, {high}]")
     return cells
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from skyloom.recipe import Recipe
+    from skyloom.runs import RunFolder
 
 Progress = Callable[[int, int], None]
 FOLDER = "SKYLOOM_DATA"  #: environment variable: where simulated and imported sets are kept
@@ -105,8 +106,10 @@ def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
     name = source["name"]
     if name in registry.names("simulator"):
         made = data_folder() / f"{name}-{_digest(source)}"
-        simulator = registry.build(source, "simulator")
-        simulator.simulate(made, workers=os.cpu_count() or 1, progress=progress)
+        # A finished set needs no engine; the versions that made it stand in its provenance.
+        if not store_at(made):
+            simulator = registry.build(source, "simulator")
+            simulator.simulate(made, workers=os.cpu_count() or 1, progress=progress)
         if maps is None:
             return made
         ds = store.open(made)
@@ -124,6 +127,31 @@ def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
             ds = cut(ds, kind=maps.cut, axes=maps.axis, count=maps.count, depth=maps.depth, size=maps.size)
         store.write(ds, folder, progress=progress)
     return folder
+
+
+def check_same_data(run: RunFolder, data: Samples) -> None:
+    """Raise unless the data are those that a run was trained on.
+
+    Args:
+        run: The run's folder.
+        data: The samples that its recipe gives now.
+
+    Raises:
+        DataError: The stored set has other samples, or other values, than at the time of the training.
+    """
+    known = run.provenance.get("data", {})
+    found = data_facts(data)
+    if known and known != found:
+        raise DataError(
+            f"the data of {run.path} have changed since it was trained: {found}, trained on {known}",
+            hint="bring the old data back, or train again with --force",
+        )
+
+
+def data_facts(data: Samples) -> dict[str, str]:
+    """Return what tells one stored set from another: its name and the digests of its ids and its values."""
+    values = hashlib.sha256("".join(shard.sha256 for shard in data.reader.shards).encode()).hexdigest()
+    return {"folder": data.reader.folder.name, "ids_sha256": data.reader.ids_digest, "shards_sha256": values}
 
 
 def store_at(folder: Path) -> bool:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import registry
-from skyloom.api.data import BLOCK, Samples, samples
+from skyloom.api.data import BLOCK, Samples, check_same_data, samples
 from skyloom.api.trained import Run, load_run, timed_outputs
-from skyloom.errors import UsageError, nearest
+from skyloom.errors import DataError, UsageError, nearest
 from skyloom.evaluate.calibration import Conformal
 from skyloom.evaluate.floors import label_noise
 from skyloom.evaluate.scorecard import scorecard
@@ -43,8 +43,7 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     """
     if side not in SIDES:
         raise UsageError(f"there is no side {side!r}", hint=nearest(side, SIDES))
-    run = load_run(path)
-    data = samples(run.recipe)
+    run, data = _finished(path)
     run.calibration = None
     raw, _ = _predicted(run, data, "validation")
     run.calibration = Conformal.fit(raw, levels=run.task.levels)
@@ -87,8 +86,7 @@ def explain(path: Path) -> list[Path]:
 
     from skyloom.explain.context import Context
 
-    run = load_run(path)
-    data = samples(run.recipe)
+    run, data = _finished(path)
     rows = data.rows_of(run.split.sides["validation"])
     if len(rows) > EXPLAINED:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, EXPLAINED, replace=False))
@@ -174,16 +172,17 @@ def predicted(output: Path) -> list[tuple[str, ...]]:
         ("simulation", "redshift", "maps", "parameter", "predicted", "sd of a map", "truth", "bias")
     ]
     with xr.open_dataset(output, engine="h5netcdf") as ds:
-        groups, z = ds["group"].values, ds["redshift"].values
+        # A set without redshifts has NaN, which equals nothing: text tells them apart.
+        groups, z = ds["group"].values, np.array([f"{value:.2f}" for value in ds["redshift"].values])
         for group, redshift in sorted(set(zip(groups.tolist(), z.tolist(), strict=True))):
-            here = (groups == group) & ((z == redshift) | np.isnan(z))
+            here = (groups == group) & (z == redshift)
             for name in ds["parameter"].values:
                 one = ds.isel(sample=here).sel(parameter=name)
                 mean, truth = float(one["mean"].mean()), float(one["truth"].mean())
                 sd = f"{float(one['sd'].mean()):.3f}" if "sd" in one else "-"
                 known = (f"{truth:.3f}", f"{mean - truth:+.3f}") if np.isfinite(truth) else ("-", "-")
                 count = str(one.sizes["sample"])
-                rows.append((group, f"{redshift:.2f}", count, str(name), f"{mean:.3f}", sd, *known))
+                rows.append((group, redshift, count, str(name), f"{mean:.3f}", sd, *known))
     return rows
 
 
@@ -197,6 +196,19 @@ def doubts(output: Path) -> str:
 
     with xr.open_dataset(output, engine="h5netcdf") as ds:
         return str(ds.attrs.get("note", ""))
+
+
+def _finished(path: Path) -> tuple[Run, Samples]:
+    """Open a run whose training has ended, with the very samples that it was trained on."""
+    run = load_run(path)
+    if not run.folder.complete:
+        raise DataError(
+            f"{path}: its training has not ended (status {run.folder.status!r})",
+            hint=f"skyloom train {path} --resume",
+        )
+    data = samples(run.recipe)
+    check_same_data(run.folder, data)
+    return run, data
 
 
 def _predicted(run: Run, data: Samples, side: str) -> tuple[xr.Dataset, float]:

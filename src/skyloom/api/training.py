@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import registry
-from skyloom.api.data import BLOCK, Samples, samples
+from skyloom.api.data import BLOCK, Samples, check_same_data, data_facts, samples
 from skyloom.api.trained import make_method
 from skyloom.errors import LeakError, UsageError
 from skyloom.fields.transforms import FieldTransforms, Pipeline
@@ -71,9 +71,11 @@ def train(
     from skyloom.training import fit
 
     run = _open(folder, recipe, resume=resume, force=force)
-    if run.has("provenance.json") and run.complete:
+    if (resume or _is_first()) and run.has("provenance.json") and run.complete:
         return run.path
     data = samples(recipe, progress=making)
+    if resume and run.has("state"):
+        check_same_data(run, data)
     audited, transforms = _audited(recipe, data, run)
     task, targets = _targets(recipe, data, audited)
     channels, size = len(data.fields), data.size
@@ -86,7 +88,7 @@ def train(
         run.write_json("task.json", task.state())
         run.record(
             inputs=_inputs(data),
-            data={"folder": data.reader.folder.name, "ids_sha256": data.reader.ids_digest},
+            data=data_facts(data),
         )
         run.mark("resumed" if run.has("state") else "started")
     module = MapDataModule(data.reader, audited, transforms, targets, recipe.train)

@@ -60,7 +60,7 @@ def pack(ds: xr.Dataset, keep: Mapping[str, int | None], *, dtype: str = "float1
         A field set that remembers what was done to it.
 
     Raises:
-        UsageError: There is no such field.
+        UsageError: There is no such field, or its values do not fit the type.
 
     Example:
         >>> from skyloom.fields import example
@@ -75,5 +75,10 @@ def pack(ds: xr.Dataset, keep: Mapping[str, int | None], *, dtype: str = "float1
     for name, bits in keep.items():
         values = ds[name].values.astype(dtype)
         rounded = values if bits is None else round_bits(values, bits)
+        if not np.isfinite(rounded).all():
+            raise UsageError(
+                f"field {name!r} has values beyond {dtype}: up to {np.abs(ds[name].values).max():.3g}",
+                hint="keep it in float32, or transform it first",
+            )
         small[name] = (ds[name].dims, rounded, ds[name].attrs)
     return add_step(small, {"step": "pack", "mantissa_bits": dict(keep), "dtype": dtype})

@@ -60,7 +60,7 @@ def balance(
         Whether each sample takes part, shape ``(n,)``.
 
     Raises:
-        DataError: There is no such coordinate.
+        DataError: There is no such coordinate, or a sample has no value of it.
 
     Example:
         >>> from skyloom.fields import example
@@ -71,6 +71,12 @@ def balance(
         True
     """
     values = _numbers(table, parameter)
+    for name in filter(None, (parameter, within)):
+        if np.isnan(_numbers(table, name)).any():
+            raise DataError(
+                f"samples without {name} cannot be balanced",
+                hint="select those that have it, or set within: null",
+            )
     attributes = table[parameter].attrs
     low, high = attributes.get("low", values.min()), attributes.get("high", values.max())
     edges = np.linspace(low, high, bins + 1)

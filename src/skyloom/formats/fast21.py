@@ -7,6 +7,7 @@ neutral fraction there. Layouts are told apart by their groups, not by the versi
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ class Fast21:
                 return False
             with h5py.File(path) as file:
                 return bool({"lightcones", "IonizedBox", "BrightnessTemp", "PerturbedField"} & set(file))
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return False
 
     def read(self) -> xr.Dataset:
@@ -123,7 +124,7 @@ class Fast21:
             raise FormatError(f"{path}: no such file", hint="check the path")
         try:
             content = self._npz(path) if path.suffix == ".npz" else _hdf5(path)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise FormatError(
                 f"{path}: cannot be read as 21cmFAST output: {error}", hint="is the file whole?"
             ) from error
@@ -136,7 +137,7 @@ class Fast21:
         if missing:
             raise FormatError(
                 f"{path}: an npz file does not say its {', '.join(missing)}",
-                hint="give them, e.g. `--set redshift=10 --set box_size=50 --set seed=42`",
+                hint="skyloom import FILE --out FOLDER --set redshift=10 --set box_size=50 --set seed=42",
             )
         with np.load(path) as file:
             cubes = {name: file[name] for name in file.files if name in FIELDS}

@@ -129,8 +129,9 @@ class PandasPickle:
         maps: Column of the 2-D maps.
         x_HI: Column of the neutral fraction of the box.
         redshift: Column of the redshift.
-        group: Column that names the simulation. Without one, rows with equal labels (all but the redshift)
-            count as one simulation: the tutorial's file does not say which rows share a box.
+        group: Column that names the simulation. Without one, rows with equal further numeric columns (the
+            parameters) count as one simulation. Without those either, the file does not say which rows share
+            a simulation: all get the seed 0, so that only a split marked as leaky passes the audit.
         box_size: Comoving side of a map [Mpc].
         units: Unit of the maps.
     """
@@ -198,6 +199,8 @@ class PandasPickle:
         stack = np.stack(frame[self.maps].to_list())
         groups = self._groups(frame, extra)
         _, seeds = np.unique(groups, return_inverse=True)
+        if not self.group and not extra:
+            seeds = np.zeros(len(groups), dtype=np.int64)
         return build(
             {"T_b": (stack.astype(np.float32), self.units, "21-cm brightness temperature")},
             ids=[f"row{i:06d}" for i in range(len(frame))],

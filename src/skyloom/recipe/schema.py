@@ -197,7 +197,7 @@ class Evaluate(Part):
 
     baselines: list[Baseline] = []
     statistics: list[Statistic] = []
-    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    bootstrap: Count = 1000
     seed: Seed = 0
 
 
