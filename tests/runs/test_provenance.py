@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,12 @@ def test_the_machine_is_described() -> None:
 
 
 def test_the_machine_without_its_table_of_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*_: object, **__: object) -> str:
-        raise FileNotFoundError
+    read_text = Path.read_text
+
+    def absent(path: Path, *given: Any, **options: Any) -> str:
+        if path.name == "cpuinfo":
+            raise FileNotFoundError
+        return read_text(path, *given, **options)
 
     monkeypatch.setattr(Path, "read_text", absent)
     assert provenance()["machine"]["processor"]

@@ -63,7 +63,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Example:
         >>> recipe = load("reionisation", ["train.epochs=3", "method.net.width=8"])
         >>> recipe.train.epochs, recipe.method["net"]["width"], recipe.train.batch_size
-        (3, 8, 64)
+        (3, 8, 32)
     """
     content, origin = _content(source)
     document = text.read(content, origin)

@@ -65,7 +65,6 @@ def scores_in_rows(
     ax.set(xlim=(left - margin, right + margin), ylim=(len(rows) - 0.4, -0.6), xlabel=score)
     ax.set_yticks(range(len(rows)), [escaped(row.label) + (" (leaky)" if row.leaky else "") for row in rows])
     ax.tick_params(axis="y", which="both", length=0)
-    ax.minorticks_off()
     for label, row in zip(ax.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row.role == "run" else "normal")
         if row.leaky:
@@ -98,7 +97,6 @@ def seeds(
     ax.plot(np.arange(len(values)), values, "o", ms=5.5, color="C0", mec=paper_colour(), mew=0.8)
     ax.set(xlabel="training seed", ylabel=label, xlim=(-0.6, len(values) - 0.4))
     ax.set_xticks(range(len(values)))
-    ax.xaxis.minorticks_off()
     ax.margins(y=0.35)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper center", ncols=2, columnspacing=1.2)

@@ -146,7 +146,6 @@ def residuals_by_redshift(
     ax.set(xlabel="redshift", ylabel=f"predicted − true {labelled(name, unit)}")
     if len(distinct) <= _FEW:
         ax.set_xticks(places, [f"{z:g}" for z in places])
-        ax.xaxis.minorticks_off()
     ax.legend(ncols=3, loc="upper center", columnspacing=1.0, handletextpad=0.5)
     return ax
 

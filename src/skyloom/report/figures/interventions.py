@@ -72,7 +72,6 @@ def score_against_width(
     ax.set(xlabel=x_label, ylabel=y_label, ylim=(max(lowest, FLOOR) - 0.1 if lowest < 0 else -0.05, 1.05))
     # Widths double from one to the next: even places read better than a scale, which would need a zero.
     ax.set_xticks(place, [f"{value:g}" for value in width])
-    ax.xaxis.minorticks_off()
     ax.legend(loc="best")
     return ax
 
@@ -121,7 +120,6 @@ def own_and_changed(
     ax.set_xlim(min(-0.05, ax.get_xlim()[0]), 1.05)
     ax.set_yticks(np.arange(len(labels)), labels)
     ax.tick_params(axis="y", which="both", length=0)
-    ax.minorticks_off()
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, columnspacing=1.2, handletextpad=0.3)
     return ax
 

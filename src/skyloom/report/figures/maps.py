@@ -83,7 +83,6 @@ def shared_limits(maps: np.ndarray) -> tuple[float, float]:
 def _bare(image: AxesImage, ax: Axes, title: str) -> AxesImage:
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.minorticks_off()
     if title:
         ax.set_title(title, fontsize=9.0, pad=3.0, linespacing=1.15)
     return image
