@@ -88,6 +88,32 @@ def test_the_best_baseline_is_named_with_what_the_network_adds(tmp_path: Path) -
     assert "spectrum (R² 0.800); the network removes 75 % of the variance" in texts[0]
 
 
+def test_a_network_above_the_label_noise_ceiling_is_explained(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "a", {"name": "a"})
+    scores, ceiling = ({"r2": {"value": value, "low": None, "high": None}} for value in (0.96, 0.95))
+    for name, above in (("above", True), ("below", False)):
+        own, floor = (scores, ceiling) if above else (ceiling, scores)
+        entry = {"unit": "", "scores": own, "baselines": {}, "floors": {"label_noise": floor}}
+        run.write_json("evaluate/test/metrics.json", {"side": "test", "parameters": {name: entry}})
+        texts = [block.text for block in baselines(Artefacts(run.path)).blocks if block.kind == "text"]
+        assert any("stands above the label-noise ceiling" in text for text in texts) == above
+
+
+def test_a_variant_shows_only_what_differs(tmp_path: Path) -> None:
+    split = {"by": "group", "fractions": {"train": 0.8, "test": 0.2}, "seed": 1}
+    changed = {"split": split | {"by": "sample", "leaky": True}, "train.ema": 0.99}
+    run = RunFolder.create(tmp_path / "a", {"name": "a", "split": split, "variants": {"seen": changed}})
+    other = RunFolder.create(run.path / "variants/seen", {"name": "a"})
+    card = {"side": "test", "groups": 2, "samples": 4, "parameters": {}}
+    for folder in (run, other):
+        folder.write_json("evaluate/test/metrics.json", card)
+    section = side_by_side(Artefacts(run.path))
+    assert section is not None
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    differs = "<code>split: sample, leaky true</code><br><code>train.ema: 0.99</code>"
+    assert [row.cells[1] for row in table.rows] == ["", differs]
+
+
 def test_the_repair_is_told_as_a_stretch(small_run: RunFolder) -> None:
     fitted = small_run.read_json("calibration.json")
     table = next(block for block in error_bars(Artefacts(small_run.path)).blocks if isinstance(block, Table))

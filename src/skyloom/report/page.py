@@ -125,8 +125,8 @@ def number(value: float, digits: int | None = None) -> str:
     """A number with a true minus and ``digits`` after the point; left to itself, as many as its size asks.
 
     Example:
-        >>> number(-0.0214), number(0.00012), number(12345.6), number(0.5, 1), number(float("nan"))
-        ('−0.021', '1.20e−4', '12,346', '0.5', 'n/a')
+        >>> number(-0.0214), number(0.00012), number(12345.6), number(-0.0002, 2), number(float("nan"))
+        ('−0.021', '1.20e−4', '12,346', '0.00', 'n/a')
     """
     if not math.isfinite(value):
         return "n/a"
@@ -137,7 +137,8 @@ def number(value: float, digits: int | None = None) -> str:
         text = f"{value:.2e}".replace("e-0", "e-")
     else:
         text = f"{value:.{3 if digits is None else digits}f}"
-    return text.replace("-", MINUS)
+    # A negative number that rounds to nothing is no negative zero.
+    return text.lstrip("-") if not text.strip("-0.") else text.replace("-", MINUS)
 
 
 def percent(value: float) -> str:
@@ -158,7 +159,7 @@ def digits_of(score: Score) -> int:
         [3, 5, 3]
     """
     width = score.high - score.low if score.bounded else 1.0
-    return min(max(3, 1 - math.floor(math.log10(width))), 8) if width > 0 else 3
+    return min(max(3, round(1.2 - math.log10(width))), 8) if width > 0 else 3
 
 
 def interval(score: Score) -> str:

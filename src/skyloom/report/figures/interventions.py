@@ -117,7 +117,7 @@ def own_and_changed(
         label = None if place else f"{names[1]}, squared correlation"
         ax.plot(changed, place + 0.16, "D", ms=5, mfc="none", mec="C0", label=label)
     ax.set(ylim=(len(labels) - 0.4, -0.6), xlabel=x_label)
-    ax.set_xlim(min(-0.05, ax.get_xlim()[0]), 1.05)
+    ax.set_xlim(min(-0.05, ax.get_xlim()[0]), 1.1)
     ax.set_yticks(np.arange(len(labels)), labels)
     ax.tick_params(axis="y", which="both", length=0)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, columnspacing=1.2, handletextpad=0.3)

@@ -95,16 +95,15 @@ def _fill_maps(
         else:
             image = field_map(values, ax, title=title, limits=(low, high))
     bar = figure.colorbar(
-        image, ax=list(axes[-1]), fraction=0.02, pad=0.01, extend="both" if signed else "max"
+        image, ax=list(axes[-1]), fraction=0.02, pad=0.01, shrink=0.85, extend="both" if signed else "max"
     )
     bar.set_label(word)
     if maps is not None:
         limits = shared_limits(maps)
         for column, values in enumerate(maps):
             image = field_map(values, axes[0, column], title=titles[column], limits=limits)
-        figure.colorbar(image, ax=list(axes[0]), fraction=0.02, pad=0.01, extend="both").set_label(
-            "standardised map"
-        )
+        bar = figure.colorbar(image, ax=list(axes[0]), fraction=0.02, pad=0.01, shrink=0.85, extend="both")
+        bar.set_label("standardised map")
 
 
 def _spread(data: xr.Dataset, run: Artefacts, target: str) -> np.ndarray:

@@ -71,7 +71,7 @@ def side_by_side(run: Artefacts) -> Section | None:
         scores = [
             with_interval(scored[name][p].scores.get("r2") if p in scored[name] else None) for p in columns
         ]
-        changed = _changes(planned.get(name, {})) if name != "this run" else Markup("")
+        changed = _changes(planned.get(name, {}), run.recipe) if name != "this run" else Markup("")
         mark = "leaky" if member.leaky else "run" if name == "this run" else ""
         rows.append(Row([label, changed, size, *scores], mark))
     heads = [
@@ -133,7 +133,8 @@ def baselines(run: Artefacts) -> Section:
     compared = [entry for entry in judged if entry.baselines or entry.floors]
     if compared:
         blocks.append(Gallery(widened([_baseline_plate(entry) for entry in compared])))
-        blocks += [Text(sentence) for entry in compared if (sentence := _gain(entry))]
+        sentences = [sentence for entry in compared for sentence in (_gain(entry), _above(entry)) if sentence]
+        blocks += [Text(sentence) for sentence in sentences]
         blocks.append(_baseline_table(compared))
     else:
         what = "No baseline was evaluated. Name some in the recipe (evaluate.baselines: [mean, spectrum])."
@@ -325,8 +326,28 @@ def _gain(entry: Judged) -> Markup | None:
     )
 
 
-def _changes(overrides: Mapping[str, Any]) -> Markup:
-    lines = [Markup("<code>{}: {}</code>").format(key, _compact(value)) for key, value in overrides.items()]
+def _above(entry: Judged) -> Markup | None:
+    """What it means where the network does better than the ceiling of the label noise."""
+    ceiling = (entry.floors.get("label_noise") or {}).get("r2")
+    if ceiling is None or entry.scores["r2"].value <= ceiling.value:
+        return None
+    sentence = (
+        "For {} the network stands above the label-noise ceiling. That limits who knows the map's own "
+        "value and nothing else; what lies above it was read from the shapes in the map."
+    )
+    return Markup(sentence).format(parameter(entry.name))
+
+
+def _changes(overrides: Mapping[str, Any], recipe: Mapping[str, Any]) -> Markup:
+    lines = []
+    for key, value in overrides.items():
+        base: Any = recipe
+        for part in key.split("."):
+            base = base.get(part) if isinstance(base, Mapping) else None
+        changed = value
+        if isinstance(value, Mapping) and isinstance(base, Mapping):
+            changed = {name: item for name, item in value.items() if item != base.get(name)} or value
+        lines.append(Markup("<code>{}: {}</code>").format(key, _compact(changed)))
     return Markup("<br>").join(lines)
 
 
