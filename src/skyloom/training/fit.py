@@ -23,6 +23,7 @@ from skyloom.recipe import Train
 from skyloom.runs import RunFolder
 from skyloom.training import rng
 from skyloom.training.checkpoint import Generations
+from skyloom.training.memory import kept_memory
 from skyloom.training.position import Position, PositionedData, begin_at
 from skyloom.training.progress import make_reporter
 from skyloom.training.schedule import optimisation
@@ -171,7 +172,8 @@ def _train(
     method.log = session.scores.log  # type: ignore[method-assign]
     status = "failed"
     try:
-        trainer.fit(method, datamodule=data)
+        with kept_memory():
+            trainer.fit(method, datamodule=data)
         status = "success"
     finally:
         del method.log
