@@ -27,7 +27,7 @@ METRICS = {
         "x_HI": {
             "unit": "",
             "scores": {
-                "r2": {"value": 0.98123, "low": 0.97, "high": 0.9887},
+                "r2": {"value": 0.98123, "low": 0.97, "high": 0.9887, "effective": 31.2},
                 "coverage_68": {"value": 0.7, "low": 0.6, "high": 0.8},
                 "bias": {"value": None, "low": None, "high": None},
             },
@@ -75,12 +75,12 @@ def test_scores_stand_beside_baselines_with_intervals(run: RunFolder) -> None:
     assert "On the test side: 240 maps of 12 simulations, looked at 1 time." in text
     assert "The validation side has not been evaluated." in text
     assert rows(text) == [
-        ["parameter", "score", "this network", "baseline mean"],
-        ["---"] * 4,
-        ["`x_HI`", "r2", "0.9812 [0.97, 0.9887]", "-0.01"],
-        ["`x_HI`", "coverage_68", "0.7 [0.6, 0.8]", "–"],
-        ["`x_HI`", "bias", "–", "–"],
-        ["`R_BUBBLE_MAX` [Mpc]", "rmse", "2.5", "–"],
+        ["parameter", "score", "this network", "worth independent maps", "baseline mean"],
+        ["---"] * 5,
+        ["`x_HI`", "r2", "0.9812 [0.97, 0.9887]", "31", "-0.01"],
+        ["`x_HI`", "coverage_68", "0.7 [0.6, 0.8]", "–", "–"],
+        ["`x_HI`", "bias", "–", "–", "–"],
+        ["`R_BUBBLE_MAX` [Mpc]", "rmse", "2.5", "–", "–"],
     ]
     assert "inside the error bars: `x_HI` 68 %: 0.7 [0.6, 0.8]." in text
 

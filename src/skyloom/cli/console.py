@@ -116,6 +116,9 @@ def scores(metrics: Mapping[str, Any]) -> None:
     rows = []
     for parameter, told in parameters.items():
         rows.append([parameter, "network", *(number(told["scores"].get(score)) for score in names)])
+        worth = [(told["scores"].get(score) or {}).get("effective") for score in names]
+        if any(worth):
+            rows.append(["", "worth independent maps", *("–" if n is None else f"{n:.0f}" for n in worth)])
         for baseline, values in told.get("baselines", {}).items():
             rows.append(["", baseline, *(number(values.get(score)) for score in names)])
     leaky = "  LEAKY split: these numbers flatter" if metrics.get("leaky") else ""

@@ -18,7 +18,7 @@ import xarray as xr
 
 from skyloom.errors import DataError
 from skyloom.evaluate import scores
-from skyloom.evaluate.bootstrap import clustered
+from skyloom.evaluate.bootstrap import clustered, effective_number
 from skyloom.evaluate.calibration import sbc, tarp
 from skyloom.tasks.prediction import central_interval
 
@@ -51,7 +51,8 @@ def scorecard(
     Returns:
         JSON values: ``side, samples, groups, leaky, looks, intervals, seconds_per_sample``;
         ``parameters[p]`` with ``unit``, ``scores``, ``baselines[name]``, ``floors[name]``, where a score is
-        ``{"value", "low", "high", "groups", "samples"}`` (``rmse`` and ``bias`` in the parameter's unit);
+        ``{"value", "low", "high", "groups", "samples", "effective"}`` (``rmse`` and ``bias`` in the
+        parameter's unit; ``effective``: how many independent maps would give that error);
         ``calibration`` with ``raw`` (coverage before repair) if the intervals were repaired, ``sbc`` and
         ``tarp`` if there are posterior samples.
 
@@ -164,11 +165,18 @@ def _scores(prediction: xr.Dataset, names: Sequence[str], draws: int, seed: int)
     def stacked(weights: np.ndarray) -> np.ndarray:
         return np.stack([np.asarray(scores.evaluate(name, prediction, weights)) for name in present], axis=1)
 
-    result = clustered(stacked, prediction["group"].values, draws=draws, seed=seed)
-    counts = {"groups": result.groups, "samples": result.samples}
+    groups = prediction["group"].values
+    result, effective = clustered(stacked, groups, draws=draws, seed=seed), effective_number(stacked, groups)
     return {
         str(parameter): {
-            name: {"value": result.value[s, p], "low": result.low[s, p], "high": result.high[s, p], **counts}
+            name: {
+                "value": result.value[s, p],
+                "low": result.low[s, p],
+                "high": result.high[s, p],
+                "groups": result.groups,
+                "samples": result.samples,
+                "effective": effective[s, p],
+            }
             for s, name in enumerate(present)
         }
         for p, parameter in enumerate(prediction["parameter"].values)

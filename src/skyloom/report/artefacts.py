@@ -34,12 +34,14 @@ class Score:
         low: Lower bound, NaN where there is none.
         high: Upper bound.
         seeds: The score of each training seed, empty for one seed.
+        effective: How many independent maps would give its error; NaN where that is not known.
     """
 
     value: float
     low: float = NAN
     high: float = NAN
     seeds: tuple[float, ...] = ()
+    effective: float = NAN
 
     @classmethod
     def read(cls, node: Mapping[str, Any] | None) -> Self | None:
@@ -54,7 +56,8 @@ class Score:
         source = node.get("seeds") or node
         values = [_number(value) for value in source.get("values", [])]
         value = _number(source.get("mean", source.get("value")))
-        return cls(value, _number(source.get("low")), _number(source.get("high")), tuple(values))
+        low, high = _number(source.get("low")), _number(source.get("high"))
+        return cls(value, low, high, tuple(values), _number(node.get("effective")))
 
     @property
     def bounded(self) -> bool:

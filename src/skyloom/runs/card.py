@@ -127,13 +127,21 @@ def _table(parameters: Mapping[str, Mapping[str, Any]]) -> str:
     baselines = list(
         dict.fromkeys(name for found in parameters.values() for name in found.get("baselines") or {})
     )
-    head = ["parameter", "score", "this network", *(f"baseline {name}" for name in baselines)]
+    head = [
+        "parameter",
+        "score",
+        "this network",
+        "worth independent maps",
+        *(f"baseline {name}" for name in baselines),
+    ]
     rows = [head, ["---"] * len(head)]
     for parameter, found in parameters.items():
         named = f"`{parameter}`" + (f" [{found['unit']}]" if found.get("unit") else "")
         for score, value in (found.get("scores") or {}).items():
             others = [((found.get("baselines") or {}).get(name) or {}).get(score) for name in baselines]
-            rows.append([named, score, *(_value(entry) for entry in (value, *others))])
+            effective = value.get("effective") if isinstance(value, Mapping) else None
+            worth = "–" if effective is None else f"{effective:.0f}"
+            rows.append([named, score, _value(value), worth, *map(_value, others)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

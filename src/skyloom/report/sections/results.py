@@ -226,8 +226,18 @@ def _all_scores(judged: list[Judged]) -> Table:
             Markup(' <span class="unit">[{}]</span>').format(entry.unit) if entry.unit else ""
         )
         rows.append(Row([head, *cells]))
-    caption = "All scores with 95 % intervals over simulations. RMSE and bias in the unit of the parameter."
+        alike = [_worth(entry.scores.get(name)) for name in names]
+        if any(alike):
+            rows.append(Row([Markup("worth independent maps"), *alike], "ceiling"))
+    caption = (
+        "All scores with 95 % intervals over simulations. RMSE and bias in the unit of the parameter. Maps "
+        "of one simulation repeat each other: the second line says how many independent ones err as little."
+    )
     return Table(caption, ["parameter", *(_TITLES.get(name, name.replace("_", " ")) for name in names)], rows)
+
+
+def _worth(score: Score | None) -> str:
+    return f"{score.effective:,.0f}" if score is not None and np.isfinite(score.effective) else ""
 
 
 def _shown(name: str, score: Score | None) -> Markup:
