@@ -1,0 +1,158 @@
+r"""Comparing ensembles whose samples come in groups: mean curves, and errors of any distance.
+
+Samples of one simulation are not independent, so means are taken within groups first, and errors leave out
+whole groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skyloom.errors import ShapeError, UsageError
+
+Array = NDArray[Any]
+
+
+class Estimate(NamedTuple):
+    """A distance and its standard error."""
+
+    value: float
+    error: float
+    """NaN where an ensemble has fewer than two groups."""
+
+
+class CurveError(NamedTuple):
+    """How far a mean curve is from another; NaN where the scale is zero or unknown."""
+
+    sigma: Array
+    """Absolute difference in units of the sample variance's root, shape ``(bins,)``."""
+    percent: Array
+    """Absolute difference in per cent of the first curve, shape ``(bins,)``."""
+
+
+def curve_error(first: Array, second: Array, first_groups: Array, second_groups: Array) -> CurveError:
+    r"""Error of a mean summary statistic, such as P(k), relative to its sample variance and in per cent.
+
+    .. math:: e_\sigma = |\bar S_2 - \bar S_1| / \mathrm{sd}_g(S_1), \qquad
+              e_\% = 100 \, |\bar S_2 - \bar S_1| / |\bar S_1|
+
+    Samples are averaged within their group, then over groups; the sd is that over the groups of the first
+    ensemble, so ``e_sigma = 1`` is the difference that one simulation shows from the mean of all.
+
+    Args:
+        first: The statistic of the reference, shape ``(n, bins)``, in any unit.
+        second: The statistic of the other ensemble, shape ``(m, bins)``, same unit.
+        first_groups: Group of each sample of the reference, shape ``(n,)``.
+        second_groups: Group of each sample of the other, shape ``(m,)``.
+
+    Returns:
+        ``CurveError(sigma, percent)``, each of shape ``(bins,)``.
+
+    Raises:
+        ShapeError: The bins differ, or groups and samples differ in number.
+
+    Example:
+        >>> real = np.array([[1.0], [2.0], [3.0]])
+        >>> error = curve_error(real, np.array([[3.0]]), np.arange(3), np.zeros(1))
+        >>> float(error.sigma[0]), float(error.percent[0])
+        (1.0, 50.0)
+    """
+    means = [group_means(*pair)[0] for pair in ((first, first_groups), (second, second_groups))]
+    if means[0].shape[1] != means[1].shape[1]:
+        raise ShapeError(f"curves of {means[0].shape[1]} and {means[1].shape[1]} bins cannot be compared")
+    reference = means[0].mean(axis=0)
+    gap = np.abs(means[1].mean(axis=0) - reference)
+    nothing = np.full(gap.shape, np.nan)
+    spread = means[0].std(axis=0, ddof=1) if len(means[0]) > 1 else nothing
+    # Rounding leaves a spread where all groups are equal.
+    spread = np.where(spread > 1e-12 * np.abs(reference), spread, np.nan)
+    percent = 100 * np.divide(gap, np.abs(reference), out=nothing.copy(), where=reference != 0)
+    return CurveError(gap / spread, percent)
+
+
+def group_means(values: Array, groups: Array) -> tuple[Array, Array]:
+    """Return the mean of every group, shape ``(K, ...)``, and the groups' names, sorted.
+
+    Args:
+        values: Shape ``(n, ...)``, in any unit.
+        groups: Group of each sample, shape ``(n,)``.
+
+    Raises:
+        ShapeError: Groups and samples differ in number, or there is none.
+
+    Example:
+        >>> means, names = group_means(np.array([1.0, 3.0, 5.0]), np.array(["b", "b", "a"]))
+        >>> means.tolist(), names.tolist()
+        ([5.0, 2.0], ['a', 'b'])
+    """
+    values, groups = np.asarray(values, np.float64), np.asarray(groups)
+    if groups.ndim != 1 or len(groups) != len(values) or not groups.size:
+        raise ShapeError(
+            f"{len(values)} samples and groups of shape {groups.shape}; one name a sample is needed"
+        )
+    names, index = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(names), *values.shape[1:]))
+    np.add.at(sums, index.ravel(), values)
+    counts = np.bincount(index.ravel()).reshape(-1, *[1] * (values.ndim - 1))
+    return sums / counts, names
+
+
+def jackknifed(
+    distance: Callable[[Array, Array], Any],
+    first_groups: Array,
+    second_groups: Array,
+    *,
+    blocks: int = 20,
+    seed: int = 0,
+) -> Estimate:
+    r"""A distance with the standard error of a jackknife over blocks of whole groups.
+
+    .. math:: \mathrm{var} = \sum_{e} \frac{B_e - 1}{B_e} \sum_{b} (d_{(b)} - \bar d_e)^2
+
+    over the ensembles ``e``, where ``d_(b)`` leaves out block ``b``. Ensembles that share names of groups are
+    paired: a block is then left out of both at once, and there is one sum.
+
+    Args:
+        distance: Function of the rows kept of the first and of the second ensemble, both ascending.
+        first_groups: Group of each sample of the first ensemble, shape ``(n,)``.
+        second_groups: Group of each sample of the second, shape ``(m,)``.
+        blocks: At most so many blocks an ensemble; fewer where there are fewer groups.
+        seed: Which groups share a block.
+
+    Returns:
+        ``Estimate(value, error)``, the value that of all rows, both in the unit of the distance.
+
+    Raises:
+        UsageError: Fewer than 2 blocks.
+
+    Example:
+        >>> x, y = np.arange(10.0), np.zeros(5)
+        >>> gap = jackknifed(lambda i, j: x[i].mean() - y[j].mean(), np.arange(10), np.arange(90, 95))
+        >>> round(gap.value, 6), bool(np.isclose(gap.error, x.std(ddof=1) / np.sqrt(10)))
+        (4.5, True)
+    """
+    if blocks < 2:
+        raise UsageError(f"jackknifed: blocks is {blocks!r}, allowed: 2 or more")
+    sides = [np.asarray(first_groups).astype(str), np.asarray(second_groups).astype(str)]
+    everything = [np.arange(len(side)) for side in sides]
+    value = float(distance(*everything))
+    names = [np.unique(side) for side in sides]
+    shared = bool(np.isin(names[0], names[1]).any())
+    rng, variance = np.random.default_rng(seed), 0.0
+    for own in [np.union1d(*names)] if shared else names:
+        if len(own) < 2:
+            return Estimate(value, float("nan"))
+        without = []
+        for block in np.array_split(rng.permutation(own), min(blocks, len(own))):
+            kept = [np.flatnonzero(~np.isin(side, block)) for side in sides]
+            if all(rows.size for rows in kept):
+                without.append(float(distance(*kept)))
+        known = np.array([d for d in without if np.isfinite(d)])
+        if known.size < 2:
+            return Estimate(value, float("nan"))
+        variance += (known.size - 1) / known.size * float(np.square(known - known.mean()).sum())
+    return Estimate(value, float(np.sqrt(variance)))
