@@ -82,7 +82,6 @@ class Held:
 class Opening:
     """Everything on the first screen."""
 
-    title: str
     question: Markup
     population: Markup
     results: Sequence[Result]
@@ -90,7 +89,6 @@ class Opening:
     split: Markup
     split_good: bool | None
     looks: Markup
-    leaky: bool
     missing: Sequence[Missing]
 
 
@@ -115,7 +113,6 @@ def opening(run: Artefacts) -> Opening:
         missing.append(Missing(what, f"skyloom evaluate {run.path}"))
     split, good = _split(run)
     return Opening(
-        title=run.name,
         question=question(run.recipe),
         population=population(run),
         results=[result(entry) for entry in judged if "r2" in entry.scores],
@@ -123,7 +120,6 @@ def opening(run: Artefacts) -> Opening:
         split=split,
         split_good=good,
         looks=looks(run),
-        leaky=run.leaky,
         missing=missing,
     )
 

@@ -7,8 +7,9 @@ plain ``str`` otherwise, so whatever comes from a file is escaped.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -16,6 +17,8 @@ from skyloom.report.artefacts import Score
 from skyloom.report.style import Plate, in_words
 
 MINUS = "−"
+_LONG_TABLE = 14  #: rows; a longer table is folded
+_LONG_TEXT = 28  #: lines
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Table:
 
     kind = "table"
 
+    @property
+    def folds(self) -> bool:
+        """Whether it is long enough to be folded away."""
+        return len(self.rows) > _LONG_TABLE
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -65,6 +73,31 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """Curves to zoom into and to read values off.
+
+    Args:
+        plate: The same curves drawn, for paper and where no script runs.
+        traces: Plotly's traces, as JSON values; a colour is a custom property of the page's style
+            (``--run``), with an opacity after a slash where it is see-through (``--run/0.2``).
+        layout: Plotly's layout; fonts, colours and margins are those of the page.
+    """
+
+    plate: Plate
+    traces: Sequence[Mapping[str, Any]]
+    layout: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Interactive:
+    """Plots side by side."""
+
+    plots: Sequence[Plot]
+
+    kind = "interactive"
+
+
+@dataclass(frozen=True)
 class Verbatim:
     """Text as it stands in a file."""
 
@@ -72,6 +105,11 @@ class Verbatim:
     label: str
 
     kind = "verbatim"
+
+    @property
+    def folds(self) -> bool:
+        """Whether it is long enough to be folded away."""
+        return self.text.count("\n") >= _LONG_TEXT
 
 
 @dataclass(frozen=True)
@@ -93,7 +131,7 @@ class Missing:
     kind = "missing"
 
 
-Block = Table | Gallery | Verbatim | Text | Missing
+Block = Table | Gallery | Interactive | Verbatim | Text | Missing
 
 
 @dataclass(frozen=True)
