@@ -2,5 +2,28 @@
 
 from skyloom.statistics.one_point import PDF, Density, Moments, moments, pdf
 from skyloom.statistics.two_point import PowerSpectrum, Spectrum, power_spectrum
+from skyloom.statistics.wavelets import (
+    IsotropicScattering,
+    Scattering,
+    WaveletScattering,
+    isotropic,
+    scattering,
+    scattering_features,
+)
 
-__all__ = ["PDF", "Density", "Moments", "PowerSpectrum", "Spectrum", "moments", "pdf", "power_spectrum"]
+__all__ = [
+    "PDF",
+    "Density",
+    "IsotropicScattering",
+    "Moments",
+    "PowerSpectrum",
+    "Scattering",
+    "Spectrum",
+    "WaveletScattering",
+    "isotropic",
+    "moments",
+    "pdf",
+    "power_spectrum",
+    "scattering",
+    "scattering_features",
+]
