@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.errors import DataError, ShapeError, UsageError
-from skyloom.statistics import PDF, moments, pdf
+from skyloom.statistics import PDF, moments, pdf, quantiles
 
 RNG = np.random.default_rng(21)
 
@@ -96,3 +96,26 @@ def test_pdf_of_cubes_and_of_none() -> None:
 def test_wrong_arguments(call, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         call()
+
+
+def test_quantiles_by_hand_and_of_a_gaussian() -> None:
+    # Four values 0, 1, 2, 10: h = 3 f, so f = 0.5 lies half way from 1 to 2, f = 0.9 at 2 + 0.7 · 8.
+    q = quantiles(np.array([[10.0, 1.0], [2.0, 0.0]]), fractions=(0.0, 0.5, 0.9, 1.0))
+    assert q.value.tolist() == pytest.approx([0.0, 1.5, 7.6, 10.0])
+    # The error of a quantile is √(f (1 - f) / N) over the density there, 0.242 at one sd.
+    found = quantiles(RNG.standard_normal((2, 200, 200)), fractions=(0.158655, 0.841345))
+    error = np.sqrt(0.158655 * 0.841345) / 200 / 0.24197
+    assert (np.abs(found.value - [-1, 1]) < 4.5 * error).all()
+
+
+def test_quantiles_follow_any_monotonic_change_and_know_cubes() -> None:
+    cubes = RNG.exponential(size=(2, 5, 5, 5))
+    fractions = (0.25, 0.5)  # of 125 values: h = 31 and 62, sorted values themselves
+    old = quantiles(cubes, fractions=fractions, dims=3).value
+    np.testing.assert_allclose(quantiles(np.log(cubes), fractions=fractions, dims=3).value, np.log(old))
+
+
+@pytest.mark.parametrize("fractions", [(), (0.5, 0.5), (0.9, 0.1), (-0.1,), (1.5,)])
+def test_fractions_must_ascend_from_0_to_1(fractions) -> None:
+    with pytest.raises(UsageError, match="ascending numbers from 0 to 1"):
+        quantiles(np.eye(4), fractions=fractions)

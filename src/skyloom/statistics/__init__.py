@@ -1,6 +1,17 @@
 """Summary statistics of fields: pure functions on arrays, and the components that a recipe names."""
 
-from skyloom.statistics.one_point import PDF, Density, Moments, moments, pdf
+from skyloom.statistics.morphology import CAS, Morphology, morphology
+from skyloom.statistics.one_point import (
+    PDF,
+    Density,
+    Moments,
+    Quantile,
+    Quantiles,
+    moments,
+    pdf,
+    quantiles,
+)
+from skyloom.statistics.profiles import Profile, RadialProfile, mass_radius, radial_profile
 from skyloom.statistics.two_point import PowerSpectrum, Spectrum, power_spectrum
 from skyloom.statistics.wavelets import (
     IsotropicScattering,
@@ -12,18 +23,28 @@ from skyloom.statistics.wavelets import (
 )
 
 __all__ = [
+    "CAS",
     "PDF",
     "Density",
     "IsotropicScattering",
     "Moments",
+    "Morphology",
     "PowerSpectrum",
+    "Profile",
+    "Quantile",
+    "Quantiles",
+    "RadialProfile",
     "Scattering",
     "Spectrum",
     "WaveletScattering",
     "isotropic",
+    "mass_radius",
     "moments",
+    "morphology",
     "pdf",
     "power_spectrum",
+    "quantiles",
+    "radial_profile",
     "scattering",
     "scattering_features",
 ]

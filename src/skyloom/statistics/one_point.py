@@ -5,6 +5,7 @@ They know nothing of where a value lies: shuffling the pixels changes none of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,15 @@ class Moments(NamedTuple):
     """Third standardised moment; 0 of a constant field."""
     kurtosis: Array
     """Fourth standardised moment minus 3, 0 for a Gaussian; 0 of a constant field."""
+
+
+class Quantile(NamedTuple):
+    """Quantile of the values of fields."""
+
+    fraction: Array
+    """Fraction of the pixels below the value, shape ``(q,)``."""
+    value: Array
+    """Value [u], shape ``(..., q)``."""
 
 
 def moments(field: Array, *, dims: int = 2) -> Moments:
@@ -120,6 +130,54 @@ def pdf(
     return Density(0.5 * (edges[1:] + edges[:-1]), density.reshape(*values.shape[:-dims], bins))
 
 
+def quantiles(
+    field: Array, *, fractions: Sequence[float] = (0.05, 0.16, 0.5, 0.84, 0.95), dims: int = 2
+) -> Quantile:
+    r"""Values below which given fractions of the pixels of each field lie.
+
+    .. math:: q_f = x_{(i)} + (h - i)\,(x_{(i+1)} - x_{(i)}), \quad
+              h = f\,(N^d - 1), \quad i = \lfloor h \rfloor
+
+    with :math:`x_{(0)} \le x_{(1)} \le \ldots` the sorted values (definition 7 of Hyndman and Fan 1996,
+    The American Statistician 50, 361).
+
+    Args:
+        field: Real values, shape ``(..., N, N)`` or ``(..., N, N, N)``, in any unit ``u``.
+        fractions: Numbers from 0 to 1, ascending.
+        dims: 2 for maps, 3 for cubes; the axes before them are a batch.
+
+    Returns:
+        ``Quantile(fraction, value [u])``, shapes ``(q,)``, ``(..., q)``.
+
+    Raises:
+        ShapeError: The field is not square.
+        DataError: A value is NaN or infinite.
+        UsageError: The fractions are none, not ascending or out of range, or ``dims`` is neither 2 nor 3.
+
+    Example:
+        >>> quantiles(np.array([[0.0, 1.0], [2.0, 3.0]]), fractions=[0.0, 0.5]).value.tolist()
+        [0.0, 1.5]
+    """
+    values = checked(field, dims, "quantiles")
+    wanted = _fractions(fractions)
+    flat = values.reshape(*values.shape[:-dims], -1)
+    return Quantile(wanted, np.moveaxis(np.quantile(flat, wanted, axis=-1), 0, -1))
+
+
+def _fractions(fractions: Sequence[float]) -> Array:
+    found = np.asarray(fractions, dtype=np.float64)
+    if (
+        found.ndim != 1
+        or not found.size
+        or not ((found >= 0) & (found <= 1)).all()
+        or (np.diff(found) <= 0).any()
+    ):
+        raise UsageError(
+            f"quantiles: fractions are {list(fractions)!r}, allowed: ascending numbers from 0 to 1"
+        )
+    return found
+
+
 class PDF:
     """The distribution of the pixel values of every map.
 
@@ -169,4 +227,57 @@ class PDF:
         return xr.Dataset(
             {"pdf": (("sample", "value"), density.density, attributes)},
             coords={"value": ("value", density.value, {"units": units, "long_name": "pixel value"})},
+        )
+
+
+class Quantiles:
+    """Quantile of the pixel values of every map.
+
+    Args:
+        fractions: Fractions of the pixels below the value, ascending, from 0 to 1.
+
+    Raises:
+        UsageError: The fractions are none, not ascending or out of range.
+
+    Example:
+        >>> maps = np.array([[[0.0, 1.0], [2.0, 3.0]]])
+        >>> ds = Quantiles(fractions=(0.5,)).compute(maps, 1.0, True, "mK")
+        >>> ds["quantile"].values.tolist()
+        [[1.5]]
+    """
+
+    def __init__(self, *, fractions: tuple[float, ...] = (0.05, 0.16, 0.5, 0.84, 0.95)) -> None:
+        _fractions(fractions)
+        self.fractions = fractions
+
+    def compute(
+        self, maps: Array, box: float, periodic: bool, units: str, box_unit: str = "Mpc"
+    ) -> xr.Dataset:
+        """Compute the quantiles of maps or cubes.
+
+        Args:
+            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
+            box: Side of a map [box_unit]; a one-point statistic does not depend on it.
+            periodic: Whether opposite edges touch; it does not depend on that either.
+            units: Unit of the values.
+            box_unit: Unit of the box.
+
+        Returns:
+            ``quantile (sample, fraction)``, coordinate ``fraction``.
+
+        Raises:
+            As ``quantiles``.
+        """
+        found = quantiles(maps, fractions=self.fractions, dims=max(np.ndim(maps) - 1, 2))
+        return xr.Dataset(
+            {
+                "quantile": (
+                    ("sample", "fraction"),
+                    found.value,
+                    {"units": units, "long_name": "value below which a fraction of the pixels lies"},
+                )
+            },
+            coords={
+                "fraction": ("fraction", found.fraction, {"units": "", "long_name": "fraction of pixels"})
+            },
         )
