@@ -312,3 +312,34 @@ def test_page_example_runs() -> None:
         exec(compile(block, str(PAGE), "exec"), names)
     check(names["ds"])
     assert json.loads(names["ds"].attrs["provenance"])["steps"]
+
+
+CODES = {**LABEL, "classes": '{"0": "none", "2": "streaming"}'}
+
+
+def test_codes_of_classes_have_names_and_no_range(toy: xr.Dataset) -> None:
+    ds = with_coordinate("transport", [0.0, 2.0] * 3, **CODES)(toy)
+    check(ds)
+    assert fields.class_names(ds, "transport") == {0: "none", 2: "streaming"}
+    assert fields.class_names(ds, "x_HI") == {}
+    label = fields.Label([0, 1], "parameter", "", "transport", classes={0: "none", 1: "streaming"})
+    built = fields.build(
+        {"T_b": (np.ones((2, 4, 4)), "mK", "brightness")},
+        ids=["a", "b"], groups=["a", "b"], seeds=[0, 1], box_size=1.0, suite="demo", realism="toy",
+        labels={"transport": label},
+    )  # fmt: skip
+    assert fields.class_names(built, "transport") == {0: "none", 1: "streaming"}
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "text"),
+    [
+        ([0.0, 1.0] * 3, CODES["classes"], "is 1 for 'toy0-z9-s0' and 2 more, allowed: 0, 2"),
+        ([0.0] * 6, '["none"]', "allowed: a JSON object"),
+        ([0.0] * 6, '{"0": "none", "1": "none"}', "each with its own name"),
+        ([0.0] * 6, '{"0": "none", "half": "streaming"}', "whole numbers"),
+    ],
+)
+def test_wrong_codes_are_named(toy: xr.Dataset, values: list, classes: str, text: str) -> None:
+    with pytest.raises(FieldSetError, match=text):
+        check(with_coordinate("transport", values, **{**LABEL, "classes": classes})(toy))

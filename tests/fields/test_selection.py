@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from skyloom.errors import DataError
 from skyloom.fields import example
@@ -49,3 +50,12 @@ def test_the_choice_follows_the_seed():
     a, b, c = (balance(ds, "x_HI", bins=3, seed=s) for s in (0, 0, 1))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
+
+
+def test_balance_by_class_keeps_as_many_of_each_code():
+    codes = {"role": "parameter", "classes": '{"0": "a", "5": "b", "6": "c"}'}
+    values = np.repeat([0.0, 5.0, 6.0], [7, 3, 4])
+    table = xr.Dataset(coords={"sample": np.arange(14), "kind": ("sample", values, codes)})
+    # In two bins of equal width, 5 and 6 would be one class.
+    kept = values[balance(table, "kind", bins=2, within=None)]
+    assert np.unique(kept, return_counts=True)[1].tolist() == [3, 3, 3]

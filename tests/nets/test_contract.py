@@ -10,7 +10,11 @@ import pytest
 import torch
 
 NETS = {entry.name: entry for entry in entry_points(group="skyloom.net")}
-SMALL = {"vgg": {"widths": [4, 8], "dense": [16]}, "resnet": {"width": 4}}
+SMALL = {
+    "vgg": {"widths": [4, 8], "dense": [16]},
+    "resnet": {"width": 4},
+    "strided_cnn": {"widths": [4, 8], "dropout": 0.0},
+}
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -66,8 +66,11 @@ LABEL_ATTRIBUTES: Mapping[str, str] = {
     "long_name": "text",
     "low": "number",
     "high": "number",
+    "classes": "JSON text",
 }
-"""Attributes of every other coordinate; ``low`` and ``high`` may be absent where the role is ``label``."""
+"""Attributes of every other coordinate; ``low`` and ``high`` may be absent where the role is ``label``.
+
+``classes`` stands where the numbers are codes of named classes; then there is no prior range."""
 
 AXES = ("x", "y", "z", "")
 """Values of the coordinate ``axis``; empty for a sample that was not cut along an axis."""
@@ -202,6 +205,9 @@ def _label_faults(ds: xr.Dataset) -> Iterator[str]:
         yield from _unit_faults(what, label.attrs)
         if not np.isfinite(label.values).all():
             yield f"{what} is not finite for {_first(ds, ~np.isfinite(label.values))}"
+        if "classes" in label.attrs:
+            yield from _class_faults(ds, str(name))
+            continue
         ends = [label.attrs.get("low"), label.attrs.get("high")]
         if ends == [None, None] and label.attrs.get("role") == "label":
             continue
@@ -213,6 +219,38 @@ def _label_faults(ds: xr.Dataset) -> Iterator[str]:
         if outside.any():
             value = f"{label.values[outside][0]:.6g}"
             yield f"{what} is {value} for {_first(ds, outside)}, outside its prior range {ends}"
+
+
+def _class_faults(ds: xr.Dataset, name: str) -> Iterator[str]:
+    """Yield what is wrong with a coordinate whose numbers are codes of classes."""
+    what, label = f"the coordinate {name!r}", ds[name]
+    text = label.attrs["classes"]
+    names = json.loads(text) if _is_kind(text, "JSON text") else {}
+    words = [word for word in names.values() if isinstance(word, str) and word]
+    whole = [key for key in names if key.lstrip("-").isdecimal() and str(int(key)) == key]
+    if len(set(words)) < max(len(names), 2) or len(whole) < len(names):
+        yield f"{what} has classes {text!r}, allowed: a JSON object of whole numbers, each with its own name"
+        return
+    unknown = ~np.isin(label.values, [int(key) for key in names])
+    if unknown.any():
+        value = f"{label.values[unknown][0]:g}"
+        yield f"{what} is {value} for {_first(ds, unknown)}, allowed: {', '.join(names)}"
+
+
+def class_names(ds: xr.Dataset, name: str) -> dict[int, str]:
+    """Return the classes of a coordinate, code to name, by code; empty where its numbers are no codes.
+
+    Args:
+        ds: A field set, or its coordinates alone.
+        name: A parameter or label.
+
+    Example:
+        >>> codes = {"role": "label", "classes": '{"0": "none", "2": "streaming"}'}
+        >>> class_names(xr.Dataset(coords={"transport": ("sample", [2.0, 0.0], codes)}), "transport")
+        {0: 'none', 2: 'streaming'}
+    """
+    names: dict[str, str] = json.loads(ds[name].attrs.get("classes", "{}"))
+    return {code: names[str(code)] for code in sorted(int(key) for key in names)}
 
 
 def _unit_faults(what: str, attributes: Mapping[Any, Any]) -> Iterator[str]:

@@ -26,10 +26,13 @@ class Label:
         long_name: What it is, in a few words; empty takes the name.
         low: Lower end of the prior range, in ``units``; only a label may leave it out.
         high: Upper end of the prior range, in ``units``.
+        classes: Name of the class that each value is the code of, where the values are codes.
 
     Example:
         >>> Label([0.2, 0.7], "label", "", "neutral fraction").role
         'label'
+        >>> Label([0, 1], "parameter", "", "transport", classes={0: "none", 1: "streaming"}).classes[1]
+        'streaming'
     """
 
     values: ArrayLike
@@ -38,6 +41,7 @@ class Label:
     long_name: str = ""
     low: float | None = None
     high: float | None = None
+    classes: Mapping[int, str] | None = None
 
 
 def build(
@@ -165,6 +169,8 @@ def _label(name: str, label: Label) -> xr.Variable:
     for end, value in (("low", label.low), ("high", label.high)):
         if value is not None:
             attributes[end] = float(value)
+    if label.classes is not None:
+        attributes["classes"] = json.dumps({str(code): word for code, word in label.classes.items()})
     return xr.Variable("sample", np.asarray(label.values, dtype=np.float64), attributes)
 
 

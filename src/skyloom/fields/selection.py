@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skyloom.errors import DataError, nearest
+from skyloom.fields.convention import class_names
 
 
 def select(table: xr.Dataset, ranges: Mapping[str, Sequence[float]]) -> NDArray[np.bool_]:
@@ -79,8 +80,12 @@ def balance(
             )
     attributes = table[parameter].attrs
     low, high = attributes.get("low", values.min()), attributes.get("high", values.max())
-    edges = np.linspace(low, high, bins + 1)
-    place = np.clip(np.digitize(values, edges) - 1, 0, bins - 1)
+    codes = list(class_names(table, parameter))
+    if codes:
+        bins, place = len(codes), np.searchsorted(codes, values)
+    else:
+        edges = np.linspace(low, high, bins + 1)
+        place = np.clip(np.digitize(values, edges) - 1, 0, bins - 1)
     apart = np.zeros(len(values)) if within is None else _numbers(table, within)
     generator = np.random.default_rng(seed)
     keep = np.zeros(len(values), dtype=bool)
