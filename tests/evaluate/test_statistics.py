@@ -64,11 +64,45 @@ def test_sides_share_their_bins_and_the_file_keeps_all(tmp_path):
     assert ds["T_b.pdf.pdf"].sum("T_b.pdf.value").values * width == pytest.approx([1, 1])
 
 
+def test_every_pair_of_fields_with_its_units():
+    maps, table, sides = make(["a", "a", "b", "c"], ["train"] * 3 + ["test"], np.ones(4))
+    noise = np.random.default_rng(1).normal(size=(4, N, N))
+    # y = -2 x and z = y + independent noise as strong as y: r(x, y) = -1, r(x, z) = -1 / sqrt(2) on average
+    fields = {"T_b": maps["T_b"], "y": -2 * maps["T_b"], "z": -2 * maps["T_b"] + 2 * noise}
+    coherence, power = {"name": "coherence", "bins": 1}, {"name": "power_spectrum", "bins": 1}
+    ds = compute(
+        [coherence, {"name": "cross_spectrum", "bins": 1}, power], fields, table, sides,
+        box=BOX, periodic=True, units={"T_b": "mK", "y": "mK", "z": "g"},
+    )  # fmt: skip
+    pairs = {str(name).split(".")[0] for name in ds.data_vars if ".coherence." in str(name)}
+    assert pairs == {"T_b-y", "T_b-z", "y-z"}
+    np.testing.assert_allclose(ds["T_b-y.coherence.r"], -1, rtol=1e-12)
+    modes = int(ds["T_b-z.coherence.modes"][0])
+    np.testing.assert_allclose(ds["T_b-z.coherence.r"], -(0.5**0.5), atol=4 / np.sqrt(2 * modes))
+    np.testing.assert_allclose(
+        ds["T_b-y.cross_spectrum.power"], -2 * ds["T_b.power_spectrum.power"].values, rtol=1e-12
+    )
+    assert ds["T_b-z.cross_spectrum.power"].attrs["units"] == "Mpc2 g mK"
+
+
+def test_cubes():
+    cubes = np.random.default_rng(2).normal(size=(2, 8, 8, 8))
+    _, table, sides = make(["a", "b"], ["train", "test"], [1, 1])
+    ds = spectra({"T_b": cubes}, table, sides, specs=[{"name": "power_spectrum", "bins": 1}])
+    power = ds["T_b.power_spectrum.power"]
+    # sigma² V / N_pix, and 2 / modes of it squared is the variance
+    modes = int(ds["T_b.power_spectrum.modes"][0])
+    np.testing.assert_allclose(power, (BOX / 8) ** 3, rtol=4 * np.sqrt(2 / modes))
+    assert power.attrs["units"] == "Mpc3 mK2"
+
+
 def test_wrong_input_is_refused():
     data = make(["a", "b"], ["train", "test"], [1, 1])
     with pytest.raises(UsageError, match="names pdf, pdf; each is allowed once"):
         spectra(*data, specs=["pdf", {"name": "pdf", "bins": 3}])
     with pytest.raises(RegistryError, match="power_spectrum"):
         spectra(*data, specs=["power_spectra"])
+    with pytest.raises(UsageError, match=r"coherence, a statistic of two fields; .* T_b alone"):
+        spectra(*data, specs=["coherence"])
     with pytest.raises(ShapeError, match="2 maps of 'T_b', 2 samples in the table and 1 sides"):
         spectra(data[0], data[1], data[2][:1])

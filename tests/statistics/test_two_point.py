@@ -154,15 +154,33 @@ def test_batches_of_any_shape_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.shape == (3, 2, 3)
     one_by_one = [[power_spectrum(m, 1.0, bins=3).power for m in row] for row in fields]
     np.testing.assert_allclose(whole, one_by_one, rtol=1e-12)
-    monkeypatch.setattr("skyloom.statistics.two_point._CHUNK", 100)
+    monkeypatch.setattr("skyloom.statistics.fourier._CHUNK", 100)
     np.testing.assert_allclose(power_spectrum(fields, 1.0, bins=3).power, whole, rtol=1e-12)
     assert power_spectrum(fields[:0], 1.0, bins=3).power.shape == (0, 2, 3)
 
 
-def test_single_precision_with_a_large_mean() -> None:
-    field = (RNG.standard_normal((16, 16)) + 1000.0).astype(np.float32)
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("mean", [0.0, 1000.0])
+def test_single_precision_keeps_what_the_pixels_keep(mean: float, periodic: bool) -> None:
+    # The transform adds rounding of 1e-7 of a mode of unit variance, whatever the mean was.
+    field = (RNG.standard_normal((3, 64, 64)) + mean).astype(np.float32)
+    exact = power_spectrum(field.astype(np.float64), 1.0, periodic=periodic).power
+    np.testing.assert_allclose(power_spectrum(field, 1.0, periodic=periodic).power, exact, rtol=3e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e30, 1e37])
+def test_single_precision_in_any_unit(unit: float) -> None:
+    # In single precision the square of a density in g/cm³ is 0, of a mass in g infinite; at 1e37 a sum too.
+    field = RNG.standard_normal((32, 32))
+    power = power_spectrum((unit * field).astype(np.float32), 1.0, bins=6).power
+    np.testing.assert_allclose(power, unit**2 * power_spectrum(field, 1.0, bins=6).power, rtol=3e-6)
+
+
+def test_half_precision_and_whole_numbers() -> None:
+    field = RNG.integers(-50, 50, (16, 16))
     exact = power_spectrum(field.astype(np.float64), 1.0, bins=4).power
-    np.testing.assert_allclose(power_spectrum(field, 1.0, bins=4).power, exact, rtol=1e-9)
+    np.testing.assert_array_equal(power_spectrum(field, 1.0, bins=4).power, exact)
+    np.testing.assert_allclose(power_spectrum(field.astype(np.float16), 1.0, bins=4).power, exact, rtol=3e-6)
 
 
 def test_argument_is_not_changed() -> None:

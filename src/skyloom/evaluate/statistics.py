@@ -1,12 +1,14 @@
 """Do the sides look alike: summary statistics of the raw maps of each side, averaged over groups.
 
-A statistic is computed for every map; maps are averaged within their group, and the mean and the spread (sd)
-over groups are kept, so that a simulation with many maps counts once. Bins are shared by all sides.
+A statistic is computed for every map, or for every pair of a map's fields; samples are averaged within their
+group, and the mean and the spread (sd) over groups are kept, so that a simulation with many maps counts once.
+Bins are shared by all sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -31,8 +33,8 @@ def compute(
     """Compute statistics of the maps of several sides.
 
     Args:
-        specs: Components of kind ``statistic``, each once.
-        maps: Raw maps of each field, shape ``(n, N, N)``, in the field's unit.
+        specs: Components of kind ``statistic``, each once: of one field or of two.
+        maps: Raw maps or cubes of each field, shape ``(n, N, N)`` or ``(n, N, N, N)``, in the field's unit.
         table: Coordinates of the ``n`` samples; ``group`` is needed.
         sides: Name of each sample's side, shape ``(n,)``.
         box: Side length of a map [box_unit].
@@ -44,9 +46,10 @@ def compute(
         For each variable ``v`` of statistic ``s`` of field ``f``: ``f.s.v`` (side, ...), the mean over
         groups, and ``f.s.v.spread``, their sd (NaN for one group), with the variable's units. Dimensions of
         ``v`` are named ``f.s.dim`` and keep their coordinates. ``groups`` and ``samples`` count on ``side``.
+        A statistic of two fields is computed for every pair, where ``f`` is ``first-second``.
 
     Raises:
-        UsageError: A statistic is named twice.
+        UsageError: A statistic is named twice, needs a second field where there is one, or needs events.
         ShapeError: Maps, table and sides differ in number.
 
     Example:
@@ -69,15 +72,30 @@ def compute(
     parts = []
     for spec in resolved:
         statistic = registry.build(spec, "statistic")
-        for field, values in maps.items():
-            result = statistic.compute(values, box, periodic, units[field], box_unit=box_unit)
-            parts.append(_by_side(result, groups, rows, f"{field}.{spec['name']}"))
+        for fields in _taken(statistic, spec["name"], list(maps)):
+            unit = units[fields[0]] if len(fields) == 1 else tuple(units[field] for field in fields)
+            values = [maps[field] for field in fields]
+            result = statistic.compute(*values, box, periodic, unit, box_unit=box_unit)
+            parts.append(_by_side(result, groups, rows, f"{'-'.join(fields)}.{spec['name']}"))
     coords = {
         "side": ("side", np.array(order, dtype=str)),
         "groups": ("side", [len(np.unique(groups[index])) for index in rows.values()]),
         "samples": ("side", [len(index) for index in rows.values()]),
     }
     return xr.merge(parts, compat="equals", join="exact").assign_coords(coords)
+
+
+def _taken(statistic: Any, name: str, fields: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the fields that a statistic takes at once, one or a pair."""
+    inputs = getattr(statistic, "inputs", "map")
+    if inputs not in ("map", "pair"):
+        raise UsageError(f"evaluate.statistics names {name}, a statistic of {inputs}s; the data are maps")
+    if inputs == "pair" and len(fields) < 2:
+        raise UsageError(
+            f"evaluate.statistics names {name}, a statistic of two fields; the data hold {fields[0]} alone",
+            hint="name a second field under data.fields, or leave it out",
+        )
+    yield from combinations(fields, 2 if inputs == "pair" else 1)
 
 
 def _check(maps: Mapping[str, np.ndarray], table: xr.Dataset, sides: np.ndarray) -> None:

@@ -12,7 +12,16 @@ from skyloom.statistics.one_point import (
     quantiles,
 )
 from skyloom.statistics.profiles import Profile, RadialProfile, mass_radius, radial_profile
-from skyloom.statistics.two_point import PowerSpectrum, Spectrum, power_spectrum
+from skyloom.statistics.two_point import (
+    Coherence,
+    CoherenceSpectrum,
+    CrossSpectrum,
+    PowerSpectrum,
+    Spectrum,
+    coherence,
+    cross_spectrum,
+    power_spectrum,
+)
 from skyloom.statistics.wavelets import (
     IsotropicScattering,
     Scattering,
@@ -25,6 +34,9 @@ from skyloom.statistics.wavelets import (
 __all__ = [
     "CAS",
     "PDF",
+    "Coherence",
+    "CoherenceSpectrum",
+    "CrossSpectrum",
     "Density",
     "IsotropicScattering",
     "Moments",
@@ -37,6 +49,8 @@ __all__ = [
     "Scattering",
     "Spectrum",
     "WaveletScattering",
+    "coherence",
+    "cross_spectrum",
     "isotropic",
     "mass_radius",
     "moments",

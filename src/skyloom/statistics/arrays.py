@@ -1,7 +1,8 @@
-"""The check that every statistic makes of its input: real, finite, square maps or cubes."""
+"""What every statistic asks of its input: real, finite, square maps or cubes, and units that multiply."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,3 +50,51 @@ def checked(field: Any, dims: int, what: str) -> NDArray[np.floating[Any]]:
             hint="fields.check_values names the samples of a field set that hold them",
         )
     return array
+
+
+def spatial_dims(fields: Any) -> int:
+    """Return the number of spatial axes of a batch of fields, all axes but the first.
+
+    Args:
+        fields: Values, shape ``(n, N, N)`` or ``(n, N, N, N)``.
+
+    Returns:
+        2 or 3.
+
+    Raises:
+        ShapeError: The array has neither three nor four axes.
+
+    Example:
+        >>> spatial_dims(np.zeros((5, 8, 8)))
+        2
+    """
+    shape = np.shape(fields)
+    if len(shape) not in (3, 4):
+        raise ShapeError(f"fields of shape {shape}, allowed: (n, N, N) for maps, (n, N, N, N) for cubes")
+    return len(shape) - 1
+
+
+def product_unit(units: Sequence[str], box_unit: str, lengths: int) -> str:
+    """Return the unit of a product of fields times a power of the length of the box.
+
+    Args:
+        units: Unit of each factor; of a logarithmic one, such as ``dex(K)``, the unit ``dex`` is left.
+        box_unit: Unit of the box.
+        lengths: Power of the length.
+
+    Returns:
+        A unit as text.
+
+    Raises:
+        UnitError: A unit cannot be parsed.
+
+    Example:
+        >>> product_unit(["mK", "mK"], "Mpc", 3), product_unit(["dex(K)"], "kpc", 2)
+        ('Mpc3 mK2', 'kpc2 dex')
+    """
+    from skyloom.units import parse
+
+    product = parse(box_unit) ** lengths
+    for unit in map(parse, units):
+        product = product * getattr(unit, "function_unit", unit)
+    return str(product.to_string())

@@ -1,31 +1,29 @@
-"""Two-point statistics: the isotropic power spectrum of maps and cubes.
+"""Two-point statistics of maps and cubes: power spectrum, cross spectrum and coherence.
 
 Conventions: ``delta_k = sum_x delta(x) exp(-i k x)`` without a factor, so the power is ``V / N_pix²
 |delta_k|²`` with the unit of the field squared times a volume, and white noise of variance σ² has the power
-``σ² V / N_pix`` at every ``k``. The mode ``k = 0`` is never counted.
+``σ² V / N_pix`` at every ``k``; Pylians normalises so too. The mode ``k = 0`` is never counted. Single
+precision is transformed as such; ``with scipy.fft.set_workers(2)`` lets maps go side by side.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import scipy.fft
 import xarray as xr
 from numpy.typing import NDArray
 
-from skyloom.errors import UsageError
-from skyloom.statistics.arrays import checked
+from skyloom.errors import ShapeError, UsageError
+from skyloom.statistics.arrays import checked, product_unit, spatial_dims
+from skyloom.statistics.fourier import ring_means, rings
 
 Array = NDArray[Any]
 
-_CHUNK = 2**22  # cells transformed at once: 64 MB of complex numbers
-
 
 class Spectrum(NamedTuple):
-    """An isotropic power spectrum; a bin that holds no mode has the power NaN."""
+    """An isotropic power or cross spectrum; a bin that holds no mode has the power NaN."""
 
     k: Array
     """Mean wavenumber of the modes in each bin [1/l], shape ``(bins,)``; the centre of an empty bin."""
@@ -33,6 +31,17 @@ class Spectrum(NamedTuple):
     """Power [u² l^d], shape ``(..., bins)``."""
     modes: Array
     """Fourier modes in each bin, shape ``(bins,)``; as the field is real, half of them are independent."""
+
+
+class Coherence(NamedTuple):
+    """How far two fields go together at each scale; NaN where a bin holds no mode, or a field no power."""
+
+    k: Array
+    """Mean wavenumber of the modes in each bin [1/l], shape ``(bins,)``; the centre of an empty bin."""
+    r: Array
+    """Correlation of the modes, between -1 and 1, shape ``(..., bins)``."""
+    modes: Array
+    """Fourier modes in each bin, shape ``(bins,)``; as the fields are real, half of them are independent."""
 
 
 def power_spectrum(
@@ -66,84 +75,143 @@ def power_spectrum(
         >>> bool(abs(s.k[s.power.argmax()] - 2 * np.pi * 4 / 64) < s.k[1] - s.k[0])
         True
     """
-    delta = checked(field, dims, "power_spectrum")
+    delta = _checked(field, dims, "power_spectrum", box, bins)
+    means = _means([delta], [(0, 0)], dims, bins, periodic)[0]
+    k, modes = _axis(delta.shape[-1], dims, bins, box)
+    return Spectrum(k, means * _volume(delta, dims, box), modes)
+
+
+def cross_spectrum(
+    first: Array, second: Array, box: float, *, periodic: bool = True, bins: int = 24, dims: int = 2
+) -> Spectrum:
+    r"""Isotropic cross spectrum of two fields on the same pixels.
+
+    .. math:: P_{xy}(k) = \frac{V}{N_\mathrm{pix}^{2}} \, \big\langle \mathrm{Re}\, \tilde x_{\mathbf k}
+              \tilde y_{\mathbf k}^* \big\rangle_{|\mathbf k| \in \text{bin}}
+
+    It is negative where the fields oppose each other. The imaginary part of a ring is zero: a mode and its
+    mirror image, both of one ring, bring opposite ones.
+
+    Args:
+        first: Real values, shape ``(..., N, N)`` or ``(..., N, N, N)``, in any unit ``u``.
+        second: Real values of the same shape, in any unit ``w``.
+        box: Side length of the box in any length unit ``l``.
+        periodic: Whether opposite faces touch; if not, a Hann window is applied as in ``power_spectrum``.
+        bins: Equal-width bins between the fundamental mode and Nyquist.
+        dims: 2 for maps, 3 for cubes; the axes before them are a batch.
+
+    Returns:
+        ``Spectrum(k [1/l], power [u w l^dims], modes)``, shapes ``(bins,)``, ``(..., bins)``, ``(bins,)``.
+
+    Raises:
+        ShapeError: The fields are not square, or not of one shape.
+        DataError, UsageError: As ``power_spectrum``.
+
+    Example:
+        >>> x = np.random.default_rng(0).standard_normal((32, 32))
+        >>> P_xy, P_xx = cross_spectrum(x, -3 * x, box=1.0).power, power_spectrum(x, box=1.0).power
+        >>> bool(np.allclose(P_xy, -3 * P_xx, equal_nan=True))
+        True
+    """
+    x, y = _both(first, second, dims, "cross_spectrum", box, bins)
+    means = _means([x, y], [(0, 1)], dims, bins, periodic)[0]
+    k, modes = _axis(x.shape[-1], dims, bins, box)
+    return Spectrum(k, means * _volume(x, dims, box), modes)
+
+
+def coherence(
+    first: Array, second: Array, box: float, *, periodic: bool = True, bins: int = 24, dims: int = 2
+) -> Coherence:
+    r"""Correlation of the modes of two fields at each scale, also called cross-correlation coefficient.
+
+    .. math:: r(k) = \frac{P_{xy}(k)}{\sqrt{P_{xx}(k) \, P_{yy}(k)}}
+
+    It does not depend on the units of the fields. Independent fields scatter about 0 with the variance
+    ``1 / modes``.
+
+    Args:
+        first: Real values, shape ``(..., N, N)`` or ``(..., N, N, N)``, in any unit.
+        second: Real values of the same shape, in any unit.
+        box: Side length of the box in any length unit ``l``.
+        periodic: Whether opposite faces touch; if not, a Hann window is applied as in ``power_spectrum``.
+        bins: Equal-width bins between the fundamental mode and Nyquist.
+        dims: 2 for maps, 3 for cubes; the axes before them are a batch.
+
+    Returns:
+        ``Coherence(k [1/l], r, modes)``, shapes ``(bins,)``, ``(..., bins)``, ``(bins,)``.
+
+    Raises:
+        ShapeError: The fields are not square, or not of one shape.
+        DataError, UsageError: As ``power_spectrum``.
+
+    Example:
+        >>> x = np.random.default_rng(0).standard_normal((32, 32))
+        >>> coherence(x, 5 - 3 * x, box=1.0, bins=2).r.round(6).tolist()
+        [-1.0, -1.0]
+    """
+    x, y = _both(first, second, dims, "coherence", box, bins)
+    P_xy, P_xx, P_yy = _means([x, y], [(0, 1), (0, 0), (1, 1)], dims, bins, periodic)
+    k, modes = _axis(x.shape[-1], dims, bins, box)
+    # Two roots: the product of two powers in small units would not fit.
+    scale = np.sqrt(P_xx) * np.sqrt(P_yy)
+    return Coherence(k, np.divide(P_xy, scale, out=np.full_like(P_xy, np.nan), where=scale > 0), modes)
+
+
+def _checked(field: Array, dims: int, what: str, box: float, bins: int) -> Array:
+    values = checked(field, dims, what)
     if not (math.isfinite(box) and box > 0):
-        raise UsageError(f"power_spectrum: box is {box!r}, allowed: a positive length")
+        raise UsageError(f"{what}: box is {box!r}, allowed: a positive length")
     if bins < 1:
-        raise UsageError(f"power_spectrum: bins is {bins!r}, allowed: 1 or more")
-    N = delta.shape[-1]
-    rings = _rings(N, dims, bins)
-    window = np.ones((N,) * dims) if periodic else _hann(N, dims)
-    batch = delta.reshape(-1, *(N,) * dims)
-    power = np.full((len(batch), bins), np.nan)
-    step = max(1, _CHUNK // N**dims)
-    for start in range(0, len(batch), step):
-        power[start : start + step, rings.filled] = _ring_means(batch[start : start + step], window, rings)
-    # N^dims of the mean square of the window, not of the window alone: its power is divided out.
-    power *= box**dims / (N**dims * np.square(window).sum())
-    return Spectrum(rings.n * 2 * np.pi / box, power.reshape(*delta.shape[:-dims], bins), rings.modes)
+        raise UsageError(f"{what}: bins is {bins!r}, allowed: 1 or more")
+    return values
 
 
-class _Rings(NamedTuple):
-    """Modes of ``rfftn`` sorted by bin; wavenumbers in units of the fundamental mode."""
-
-    order: Array  # places of the modes in the flat transform, bin by bin
-    starts: Array  # where each filled bin begins in `order`
-    weights: Array  # 1 or 2 of each mode of `order`: rfftn leaves out the mirror images
-    filled: Array  # bins that hold a mode
-    modes: Array
-    n: Array
-
-
-@lru_cache(maxsize=16)
-def _rings(N: int, dims: int, bins: int) -> _Rings:
-    # Integers keep the bin of a mode independent of the unit of the box.
-    full, half = np.fft.fftfreq(N, 1 / N), np.arange(N // 2 + 1)
-    square = sum(
-        np.square(axis) for axis in np.meshgrid(*[full] * (dims - 1), half, indexing="ij", sparse=True)
-    )
-    n = np.sqrt(np.broadcast_to(square, (N,) * (dims - 1) + (N // 2 + 1,)).ravel())
-    weights = np.full(n.shape, 2.0).reshape(-1, N // 2 + 1)
-    weights[:, 0] = 1.0
-    if N % 2 == 0:
-        weights[:, -1] = 1.0
-    edges = np.linspace(1.0, max(N / 2, 1.5), bins + 1)
-    place = np.searchsorted(edges, n, side="right") - 1
-    place[n == edges[-1]] = bins - 1  # Nyquist belongs to the last bin
-    order = np.argsort(place, kind="stable")
-    order = order[(place[order] >= 0) & (place[order] < bins)]
-    filled, starts = np.unique(place[order], return_index=True)
-    weights = weights.ravel()[order]
-    modes, mean = np.zeros(bins), 0.5 * (edges[1:] + edges[:-1])
-    modes[filled] = np.add.reduceat(weights, starts)
-    mean[filled] = np.add.reduceat(weights * n[order], starts) / modes[filled]
-    return _Rings(order, starts, weights, filled, modes.astype(np.int64), mean)
+def _both(first: Array, second: Array, dims: int, what: str, box: float, bins: int) -> tuple[Array, Array]:
+    x, y = _checked(first, dims, what, box, bins), _checked(second, dims, what, box, bins)
+    if x.shape != y.shape:
+        raise ShapeError(
+            f"{what} was given fields of shapes {x.shape} and {y.shape}, allowed: two of one shape",
+            hint="both must lie on the same pixels",
+        )
+    return x, y
 
 
-def _ring_means(delta: Array, window: Array, rings: _Rings) -> Array:
-    """Return the mean ``|delta_k|²`` of every filled bin, shape ``(n, filled)``."""
-    axes = tuple(range(1, delta.ndim))
-    delta = delta.astype(np.float64)
-    # The mean has no power of its own, but would leak through the window, and eats digits.
-    delta -= (delta * window).sum(axis=axes, keepdims=True) / window.sum()
-    modes = scipy.fft.rfftn(delta * window, axes=axes).reshape(len(delta), -1)[:, rings.order]
-    square = np.square(modes.real) + np.square(modes.imag)
-    return np.asarray(
-        np.add.reduceat(square * rings.weights, rings.starts, axis=1) / rings.modes[rings.filled]
-    )
+def _means(
+    fields: list[Array], pairs: list[tuple[int, int]], dims: int, bins: int, periodic: bool
+) -> list[Array]:
+    """Ring means of every pair, each of shape ``(..., bins)``."""
+    leading, spatial = fields[0].shape[:-dims], fields[0].shape[-dims:]
+    batches = [field.reshape(-1, *spatial) for field in fields]
+    means = ring_means(batches, pairs, bins=bins, periodic=periodic)
+    return [mean.reshape(*leading, bins) for mean in means]
 
 
-def _hann(N: int, dims: int) -> Array:
-    """Return a Hann window centred on the box, so that a flipped map has the same spectrum."""
-    edge = np.square(np.sin(np.pi * (np.arange(N) + 0.5) / N))
-    window = edge
-    for _ in range(dims - 1):
-        window = window[..., None] * edge
-    return window
+def _axis(N: int, dims: int, bins: int, box: float) -> tuple[Array, Array]:
+    """Wavenumber and number of modes of every bin."""
+    kept = rings(N, dims, bins)
+    return kept.n * 2 * np.pi / box, kept.modes.copy()
 
 
-class PowerSpectrum:
-    """The isotropic power spectrum of every map.
+def _volume(field: Array, dims: int, box: float) -> float:
+    """Return ``V / N_pix²``."""
+    return float(box**dims / field.shape[-1] ** (2 * dims))
+
+
+class _Binned:
+    """A statistic in equal-width bins of wavenumber.
+
+    Args:
+        bins: Equal-width bins between the fundamental mode and Nyquist.
+    """
+
+    def __init__(self, *, bins: int = 24) -> None:
+        if bins < 1:
+            raise UsageError(f"bins is {bins!r}, allowed: 1 or more")
+        self.bins = bins
+
+
+class PowerSpectrum(_Binned):
+    """The isotropic power spectrum of every map or cube.
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
@@ -157,18 +225,13 @@ class PowerSpectrum:
         '1 / Mpc'
     """
 
-    def __init__(self, *, bins: int = 24) -> None:
-        if bins < 1:
-            raise UsageError(f"bins is {bins!r}, allowed: 1 or more")
-        self.bins = bins
-
     def compute(
         self, maps: Array, box: float, periodic: bool, units: str, box_unit: str = "Mpc"
     ) -> xr.Dataset:
-        """Compute the spectra of maps.
+        """Compute the spectra of maps or cubes.
 
         Args:
-            maps: Real values, shape ``(n, N, N)``, in ``units``.
+            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
             box: Side of a map [box_unit].
             periodic: Whether opposite edges touch.
             units: Unit of the values.
@@ -180,23 +243,122 @@ class PowerSpectrum:
         Raises:
             As ``power_spectrum``; UnitError if a unit cannot be parsed.
         """
-        from skyloom.units import parse
+        dims = spatial_dims(maps)
+        spectrum = power_spectrum(maps, box, periodic=periodic, bins=self.bins, dims=dims)
+        unit = product_unit([units, units], box_unit, dims)
+        return _labelled("power", spectrum.power, spectrum, unit, "power spectrum", box_unit)
 
-        spectrum = power_spectrum(maps, box, periodic=periodic, bins=self.bins)
-        filled = spectrum.modes > 0
-        power_unit, k_unit = (parse(units) * parse(box_unit)) ** 2, parse(box_unit) ** -1
-        return xr.Dataset(
-            {
-                "power": (
-                    ("sample", "k"),
-                    spectrum.power[:, filled],
-                    {"units": power_unit.to_string(), "long_name": "power spectrum"},
-                ),
-                "modes": (
-                    "k",
-                    spectrum.modes[filled],
-                    {"units": "", "long_name": "Fourier modes in the bin"},
-                ),
-            },
-            coords={"k": ("k", spectrum.k[filled], {"units": k_unit.to_string(), "long_name": "wavenumber"})},
-        )
+
+class CrossSpectrum(_Binned):
+    """The isotropic cross spectrum of two fields of every sample.
+
+    Args:
+        bins: Equal-width bins between the fundamental mode and Nyquist.
+
+    Raises:
+        UsageError: ``bins`` is less than 1.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).standard_normal((2, 3, 16, 16))
+        >>> CrossSpectrum(bins=4).compute(x, y, 16.0, True, ("mK", ""))["power"].attrs["units"]
+        'Mpc2 mK'
+    """
+
+    inputs: ClassVar[str] = "pair"
+
+    def compute(
+        self,
+        first: Array,
+        second: Array,
+        box: float,
+        periodic: bool,
+        units: tuple[str, str],
+        box_unit: str = "Mpc",
+    ) -> xr.Dataset:
+        """Compute the cross spectra of two fields.
+
+        Args:
+            first: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units[0]``.
+            second: Real values of the same shape, in ``units[1]``.
+            box: Side of a map [box_unit].
+            periodic: Whether opposite edges touch.
+            units: Units of the two fields.
+            box_unit: Unit of the box.
+
+        Returns:
+            ``power (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
+
+        Raises:
+            As ``cross_spectrum``; UnitError if a unit cannot be parsed.
+        """
+        dims = spatial_dims(first)
+        spectrum = cross_spectrum(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
+        unit = product_unit(units, box_unit, dims)
+        return _labelled("power", spectrum.power, spectrum, unit, "cross spectrum", box_unit)
+
+
+class CoherenceSpectrum(_Binned):
+    """The correlation of the modes of two fields of every sample, at each scale.
+
+    Args:
+        bins: Equal-width bins between the fundamental mode and Nyquist.
+
+    Raises:
+        UsageError: ``bins`` is less than 1.
+
+    Example:
+        >>> x = np.random.default_rng(0).standard_normal((3, 16, 16))
+        >>> CoherenceSpectrum(bins=1).compute(x, 2 * x, 16.0, True, ("mK", ""))["r"].values.round(6).tolist()
+        [[1.0], [1.0], [1.0]]
+    """
+
+    inputs: ClassVar[str] = "pair"
+
+    def compute(
+        self,
+        first: Array,
+        second: Array,
+        box: float,
+        periodic: bool,
+        units: tuple[str, str],
+        box_unit: str = "Mpc",
+    ) -> xr.Dataset:
+        """Compute the coherence of two fields.
+
+        Args:
+            first: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units[0]``.
+            second: Real values of the same shape, in ``units[1]``.
+            box: Side of a map [box_unit].
+            periodic: Whether opposite edges touch.
+            units: Units of the two fields; the coherence does not depend on them.
+            box_unit: Unit of the box.
+
+        Returns:
+            ``r (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
+
+        Raises:
+            As ``coherence``; UnitError if the unit of the box cannot be parsed.
+        """
+        dims = spatial_dims(first)
+        result = coherence(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
+        return _labelled("r", result.r, result, "", "coherence", box_unit)
+
+
+def _labelled(
+    name: str, values: Array, of: Spectrum | Coherence, units: str, long_name: str, box_unit: str
+) -> xr.Dataset:
+    """Name the axes and units of a binned statistic, and leave out the bins that hold no mode."""
+    filled = of.modes > 0
+    return xr.Dataset(
+        {
+            name: (("sample", "k"), values[:, filled], {"units": units, "long_name": long_name}),
+            "modes": ("k", of.modes[filled], {"units": "", "long_name": "Fourier modes in the bin"}),
+        },
+        coords={
+            "k": (
+                "k",
+                of.k[filled],
+                {"units": product_unit([], box_unit, -1), "long_name": "wavenumber"},
+            )
+        },
+    )
