@@ -224,7 +224,7 @@ def test_agrees_with_kymatio() -> None:
             s.first[j[0], t[0]] / constant if len(j) == 1 else s.second[j[0], j[1], t[0], t[1]] / constant**2
         )
         # They average a coarser grid through a low-pass filter.
-        assert entry["coef"].mean() == pytest.approx(value, rel=0.02)
+        assert entry["coef"].mean() == pytest.approx(value, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,11 @@
 """Summary statistics of fields: pure functions on arrays, and the components that a recipe names."""
 
+from skyloom.statistics.minkowski import (
+    Minkowski,
+    MinkowskiFunctionals,
+    gaussian_minkowski,
+    minkowski_functionals,
+)
 from skyloom.statistics.morphology import CAS, Morphology, morphology
 from skyloom.statistics.one_point import (
     PDF,
@@ -39,6 +45,8 @@ __all__ = [
     "CrossSpectrum",
     "Density",
     "IsotropicScattering",
+    "Minkowski",
+    "MinkowskiFunctionals",
     "Moments",
     "Morphology",
     "PowerSpectrum",
@@ -51,8 +59,10 @@ __all__ = [
     "WaveletScattering",
     "coherence",
     "cross_spectrum",
+    "gaussian_minkowski",
     "isotropic",
     "mass_radius",
+    "minkowski_functionals",
     "moments",
     "morphology",
     "pdf",
