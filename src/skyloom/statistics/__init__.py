@@ -1,5 +1,6 @@
 """Summary statistics of fields: pure functions on arrays, and the components that a recipe names."""
 
+from skyloom.statistics.events import EventObservables, Observables, observables
 from skyloom.statistics.minkowski import (
     Minkowski,
     MinkowskiFunctionals,
@@ -44,11 +45,13 @@ __all__ = [
     "CoherenceSpectrum",
     "CrossSpectrum",
     "Density",
+    "EventObservables",
     "IsotropicScattering",
     "Minkowski",
     "MinkowskiFunctionals",
     "Moments",
     "Morphology",
+    "Observables",
     "PowerSpectrum",
     "Profile",
     "Quantile",
@@ -65,6 +68,7 @@ __all__ = [
     "minkowski_functionals",
     "moments",
     "morphology",
+    "observables",
     "pdf",
     "power_spectrum",
     "quantiles",
