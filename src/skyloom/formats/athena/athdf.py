@@ -1,0 +1,227 @@
+"""Athena++ HDF5 snapshots (``.athdf``): uniform meshes, and refined ones brought to one level.
+
+A file holds meshblocks; block ``b`` of level ``l`` lies at ``LogicalLocations[b]`` (x1, x2, x3, counted in
+blocks of its own level) and every dataset is ``(variables, blocks, x3, x2, x1)``, so a cube assembled from it
+has the axes ``z, y, x``. Attributes are big-endian where Athena++ wrote them so; h5py converts.
+
+A cube is a Dask array of one chunk a root block: nothing is read before it is asked for, and a 512³ snapshot
+never lies whole in memory. Blocks finer than the level asked for are averaged over the cells of the coarser
+one (exact for densities, as all cells of a level have one volume), coarser ones are repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from skyloom.errors import FormatError
+
+_ATTRIBUTES = (
+    "Time",
+    "MaxLevel",
+    "MeshBlockSize",
+    "RootGridSize",
+    "RootGridX1",
+    "RootGridX2",
+    "RootGridX3",
+    "DatasetNames",
+    "VariableNames",
+    "NumVariables",
+    "Coordinates",
+)
+
+
+def is_athdf(path: Path) -> bool:
+    """Return whether a file is an Athena++ HDF5 snapshot; never raises."""
+    try:
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return False
+        with h5py.File(path) as file:
+            return "MeshBlockSize" in file.attrs and "LogicalLocations" in file
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """How the blocks of one snapshot lie.
+
+    Args:
+        path: The file.
+        time: Time [code units].
+        root: Root cells along x, y, z.
+        block: Cells of a block along x, y, z.
+        edges: Lower and upper face of the box along x, y, z, shape ``(3, 2)``.
+        levels: Level of each block, shape ``(B,)``.
+        locations: Place of each block in blocks of its level, x, y, z, shape ``(B, 3)``.
+        variables: Native name to ``(dataset, row)``.
+    """
+
+    path: Path
+    time: float
+    root: tuple[int, int, int]
+    block: tuple[int, int, int]
+    edges: NDArray[np.float64]
+    levels: NDArray[np.int64]
+    locations: NDArray[np.int64]
+    variables: dict[str, tuple[str, int]]
+
+    @property
+    def finest(self) -> int:
+        """The highest level that has a block."""
+        return int(self.levels.max(initial=0))
+
+    @cached_property
+    def root_blocks(self) -> tuple[int, int, int]:
+        """Root blocks along x, y, z."""
+        x, y, z = (cells // size for cells, size in zip(self.root, self.block, strict=True))
+        return x, y, z
+
+    def within(self, place: tuple[int, int, int]) -> list[int]:
+        """Return the blocks, of whatever level, that lie in the root block at ``place`` (x, y, z)."""
+        root = self.locations >> self.levels[:, None]
+        return [int(b) for b in np.flatnonzero((root == np.array(place)).all(axis=1))]
+
+
+def read_mesh(path: Path) -> Mesh:
+    """Read how a snapshot is laid out; no cell is read.
+
+    Args:
+        path: An ``.athdf`` file.
+
+    Raises:
+        FormatError: The file is truncated, is no snapshot, or its blocks do not fill the box.
+    """
+    try:
+        with h5py.File(path) as file:
+            missing = [name for name in _ATTRIBUTES if name not in file.attrs]
+            missing += [name for name in ("Levels", "LogicalLocations") if name not in file]
+            if missing:
+                raise FormatError(
+                    f"{path}: is no Athena++ snapshot, it lacks {', '.join(missing)}",
+                    hint="write the output with file_type = hdf5",
+                )
+            mesh = _mesh(path, file)
+            _check(mesh, file)
+            return mesh
+    except OSError as error:
+        raise FormatError(
+            f"{path}: cannot be read as HDF5 ({error})",
+            hint="the file may be truncated: copy it again, or leave it out",
+        ) from error
+
+
+def _mesh(path: Path, file: h5py.File) -> Mesh:
+    attributes = file.attrs
+    if (kind := _text(attributes["Coordinates"])) != "cartesian":
+        raise FormatError(f"{path}: has {kind} coordinates, allowed: cartesian")
+    variables, row = {}, 0
+    names = [_text(name) for name in attributes["VariableNames"]]
+    for dataset, count in zip(attributes["DatasetNames"], attributes["NumVariables"], strict=True):
+        for place in range(int(count)):
+            variables[names[row]] = (_text(dataset), place)
+            row += 1
+    x, y, z = (int(n) for n in attributes["RootGridSize"])
+    bx, by, bz = (int(n) for n in attributes["MeshBlockSize"])
+    return Mesh(
+        path=path,
+        time=float(attributes["Time"]),
+        root=(x, y, z),
+        block=(bx, by, bz),
+        edges=np.array([attributes[f"RootGridX{i}"][:2] for i in (1, 2, 3)], dtype=np.float64),
+        levels=np.asarray(file["Levels"][:], dtype=np.int64),
+        locations=np.asarray(file["LogicalLocations"][:], dtype=np.int64).reshape(-1, 3),
+        variables=variables,
+    )
+
+
+def _check(mesh: Mesh, file: h5py.File) -> None:
+    """Refuse meshes that are not whole: blocks that are missing or overlap, datasets of another shape."""
+    wanted = (len(mesh.levels), *mesh.block[::-1])
+    for dataset in {name for name, _ in mesh.variables.values()}:
+        if dataset not in file or file[dataset].shape[1:] != wanted:
+            found = file[dataset].shape if dataset in file else "nothing"
+            raise FormatError(f"{mesh.path}: dataset {dataset!r} is {found}, its blocks need (n, *{wanted})")
+    # Each block fills 8^-level of a root block; a whole mesh has the volume of the box.
+    volume = float((8.0 ** -mesh.levels.astype(float)).sum())
+    if not np.isclose(volume, np.prod(mesh.root_blocks), rtol=1e-9):
+        raise FormatError(
+            f"{mesh.path}: its {len(mesh.levels)} blocks fill {volume:g} of {np.prod(mesh.root_blocks)} root"
+            " blocks",
+            hint="the file is not whole; copy it again, or leave it out",
+        )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def cube(mesh: Mesh, native: str, *, level: int = 0) -> Any:
+    """Return a variable as a lazy cube.
+
+    Args:
+        mesh: The layout, from :func:`read_mesh`.
+        native: Athena++'s name of the variable.
+        level: Level whose cells the cube has; 0 are root cells.
+
+    Returns:
+        Dask array ``(z, y, x)`` of the file's type, one chunk a root block.
+
+    Raises:
+        FormatError: The snapshot has no such variable.
+    """
+    import dask
+    import dask.array as da
+
+    dataset, row = mesh.variables[native]
+    with h5py.File(mesh.path) as file:
+        dtype = file[dataset].dtype.newbyteorder("=")
+    size = tuple(n << level for n in mesh.block[::-1])
+    read = dask.delayed(_root_block, pure=True)
+    X, Y, Z = mesh.root_blocks
+    rows = [
+        [
+            [
+                da.from_delayed(read(mesh, dataset, row, (x, y, z), level, dtype), size, dtype)
+                for x in range(X)
+            ]
+            for y in range(Y)
+        ]
+        for z in range(Z)
+    ]
+    return da.block(rows)
+
+
+def _root_block(
+    mesh: Mesh, dataset: str, row: int, place: tuple[int, int, int], level: int, dtype: Any
+) -> NDArray[Any]:
+    """Read the cells of a variable in one root block, at one level, shape ``(z, y, x)``."""
+    shape = tuple(n << level for n in mesh.block[::-1])
+    found: NDArray[Any] = np.empty(shape, dtype)
+    with h5py.File(mesh.path) as file:
+        for b in mesh.within(place):
+            values = _at_level(file[dataset][row, b], level - int(mesh.levels[b]))
+            # The block's lower corner, in cells of its own level, inside the root block; then in ours.
+            inside = mesh.locations[b] - (np.array(place) << mesh.levels[b])
+            shift = level - int(mesh.levels[b])
+            corner = [int(i * n * 2.0**shift) for i, n in zip(inside, mesh.block, strict=True)][::-1]
+            found[tuple(slice(c, c + n) for c, n in zip(corner, values.shape, strict=True))] = values
+    return found
+
+
+def _at_level(values: NDArray[Any], finer: int) -> NDArray[Any]:
+    """Repeat cells (``finer`` > 0 levels) or average them (``finer`` < 0)."""
+    if finer == 0:
+        return values
+    n = 1 << abs(finer)
+    if finer > 0:
+        return values.repeat(n, axis=0).repeat(n, axis=1).repeat(n, axis=2)
+    z, y, x = values.shape
+    blocks = values.reshape(z // n, n, y // n, n, x // n, n)
+    return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float64), dtype=values.dtype)
