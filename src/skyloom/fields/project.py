@@ -180,12 +180,21 @@ def _slabs(
 
 
 def _means(cube: Any, axis: int, starts: list[int], cells: int) -> Any:
-    """Return the means of slabs of a cube, shape ``(len(starts), N, N)``; slabs wrap around."""
+    """Return the means of slabs of a cube, shape ``(len(starts), N, N)``; slabs wrap around.
+
+    All slabs are taken at once: a lazy cube then costs a task a block, not one a slab and block.
+    """
     N = cube.shape[axis]
-    before = (slice(None),) * axis
-    slabs = (cube[(*before, (start + np.arange(cells)) % N)] for start in starts)
-    maps = [slab.mean(axis=axis, dtype=np.float64) for slab in slabs]
-    return _stacked(maps).astype(np.result_type(cube.dtype, np.float16))  # a mean of integers is none
+    rows = ((np.asarray(starts)[:, None] + np.arange(cells)) % N).ravel()
+    whole = np.array_equal(rows, np.arange(N))
+    taken = cube if whole else cube[(*(slice(None),) * axis, rows)]
+    across = [n for n in range(3) if n != axis]
+    layers = taken.transpose(axis, *across)
+    dtype = np.result_type(cube.dtype, np.float16)  # a mean of integers is none
+    if cells == 1:
+        return layers.astype(dtype)
+    maps = layers.reshape(len(starts), cells, *layers.shape[1:])
+    return maps.mean(axis=1, dtype=np.float64).astype(dtype)
 
 
 def _stacked(arrays: list[Any]) -> Any:

@@ -108,8 +108,8 @@ def test_of_several_outputs_the_one_that_holds_the_fields_is_taken(tmp_path, ram
 def test_only_the_blocks_that_are_asked_for_are_read(tmp_path, ramp, monkeypatch):
     write_athdf(tmp_path / "t.o.0.athdf", {"rho": ramp})
     asked = []
-    real = athdf._root_block
-    monkeypatch.setattr(athdf, "_root_block", lambda *args: asked.append(args[3]) or real(*args))
+    real = athdf.Mesh.within
+    monkeypatch.setattr(athdf.Mesh, "within", lambda mesh, place: asked.append(place) or real(mesh, place))
     ds = Athena(path=str(tmp_path)).read()
     maps = cut(ds, kind="slice", axes=["z"], count=N)
     assert asked == []

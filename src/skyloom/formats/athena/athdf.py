@@ -11,8 +11,9 @@ one (exact for densities, as all cells of a level have one volume), coarser ones
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -172,47 +173,66 @@ def cube(mesh: Mesh, native: str, *, level: int = 0) -> Any:
 
     Returns:
         Dask array ``(z, y, x)`` of the file's type, one chunk a root block.
-
-    Raises:
-        FormatError: The snapshot has no such variable.
     """
-    import dask
     import dask.array as da
 
-    dataset, row = mesh.variables[native]
-    with h5py.File(mesh.path) as file:
-        dtype = file[dataset].dtype.newbyteorder("=")
-    size = tuple(n << level for n in mesh.block[::-1])
-    read = dask.delayed(_root_block, pure=True)
-    X, Y, Z = mesh.root_blocks
-    rows = [
-        [
-            [
-                da.from_delayed(read(mesh, dataset, row, (x, y, z), level, dtype), size, dtype)
-                for x in range(X)
-            ]
-            for y in range(Y)
-        ]
-        for z in range(Z)
-    ]
-    return da.block(rows)
+    lazy = _LazyCube(mesh, native, level)
+    chunks = tuple(n << level for n in mesh.block[::-1])
+    return da.from_array(lazy, chunks=chunks, asarray=True, fancy=False, name=False, meta=lazy.meta)
 
 
-def _root_block(
-    mesh: Mesh, dataset: str, row: int, place: tuple[int, int, int], level: int, dtype: Any
-) -> NDArray[Any]:
-    """Read the cells of a variable in one root block, at one level, shape ``(z, y, x)``."""
-    shape = tuple(n << level for n in mesh.block[::-1])
-    found: NDArray[Any] = np.empty(shape, dtype)
-    with h5py.File(mesh.path) as file:
-        for b in mesh.within(place):
-            values = _at_level(file[dataset][row, b], level - int(mesh.levels[b]))
-            # The block's lower corner, in cells of its own level, inside the root block; then in ours.
-            inside = mesh.locations[b] - (np.array(place) << mesh.levels[b])
-            shift = level - int(mesh.levels[b])
-            corner = [int(i * n * 2.0**shift) for i, n in zip(inside, mesh.block, strict=True)][::-1]
-            found[tuple(slice(c, c + n) for c, n in zip(corner, values.shape, strict=True))] = values
-    return found
+class _LazyCube:
+    """What Dask needs to know of an array: its shape and type, and how to read a root block of it."""
+
+    ndim = 3
+
+    def __init__(self, mesh: Mesh, native: str, level: int) -> None:
+        self.mesh, self.level = mesh, level
+        self.dataset, self.row = mesh.variables[native]
+        self.shape = tuple(n << level for n in mesh.root[::-1])
+        with h5py.File(mesh.path) as file:
+            self.dtype = file[self.dataset].dtype.newbyteorder("=")
+
+    @property
+    def meta(self) -> NDArray[Any]:
+        """An empty array of the type."""
+        return np.empty((0, 0, 0), self.dtype)
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
+        """Read a part that lies within one root block."""
+        mesh, size = self.mesh, [n << self.level for n in self.mesh.block[::-1]]
+        parts = [part.indices(n) for part, n in zip(key, self.shape, strict=True)]
+        z, y, x = (start // n for (start, _, _), n in zip(parts, size, strict=True))
+        inside = tuple(
+            slice(start - place * n, stop - place * n, step)
+            for (start, stop, step), place, n in zip(parts, (z, y, x), size, strict=True)
+        )
+        blocks = mesh.within((x, y, z))
+        data = _opened(mesh.path, os.getpid())[self.dataset]
+        if len(blocks) == 1 and mesh.levels[blocks[0]] == self.level:
+            return np.asarray(data[(self.row, blocks[0], *inside)])
+        whole: NDArray[Any] = np.empty(size, self.dtype)
+        for b in blocks:
+            self._place(whole, data[self.row, b], b, (x, y, z))
+        return whole[inside]
+
+    def _place(
+        self, whole: NDArray[Any], values: NDArray[Any], block: int, place: tuple[int, int, int]
+    ) -> None:
+        """Write a meshblock of any level into its root block."""
+        mesh = self.mesh
+        depth = int(mesh.levels[block])
+        values = _at_level(values, self.level - depth)
+        # The block's lower corner inside the root block, in its own cells, then in ours.
+        own = (mesh.locations[block] - (np.array(place) << depth)) * mesh.block
+        corner = [int(n * 2.0 ** (self.level - depth)) for n in own][::-1]
+        whole[tuple(slice(c, c + n) for c, n in zip(corner, values.shape, strict=True))] = values
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, process: int) -> h5py.File:
+    """Return a file, opened once in each process: opening takes longer than reading a block."""
+    return h5py.File(path)
 
 
 def _at_level(values: NDArray[Any], finer: int) -> NDArray[Any]:
