@@ -19,7 +19,8 @@ class Shipped:
     """A set that lies in the package.
 
     Args:
-        set: Its name: ``reionisation-21cmfast`` (100 simulations of 21cmFAST at three redshifts each).
+        set: Its name: ``reionisation-21cmfast`` (maps of 100 simulations of 21cmFAST at three redshifts
+            each) or ``cosmic-rays-athena`` (cubes of ten Athena++ runs, two of each cosmic-ray transport).
 
     Raises:
         FormatError: There is no such set.
