@@ -92,17 +92,21 @@ def test_nothing_is_wrong_blank_or_fetched(browser: webdriver.Chrome, page: Path
     asked = requested(browser, page)
     assert page.as_uri() in asked
     assert {url.split(":")[0] for url in asked} == ({"file", "data"} if figures else {"file"}), asked
-    assert len(figures) == len(list((page.parent / "figures").glob("*.png")))
+    # Each figure is there in both editions.
+    assert len(figures) == 2 * len(list((page.parent / "figures").glob("*.png")))
     for width, variance, alt in figures:
         assert width > 0, alt
         assert variance > 400, alt
 
 
-@pytest.mark.parametrize("width", [400, 800, 1280])
+@pytest.mark.parametrize("width", [380, 800, 1280])
 def test_no_page_is_wider_than_the_window(browser: webdriver.Chrome, page: Path, width: int) -> None:
     show(browser, page, width=width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    inside = "return [...document.images].every(i => i.getBoundingClientRect().right <= innerWidth)"
+    inside = (
+        "return [...document.querySelectorAll('img, .plot svg, .sheet, summary, h2')]"
+        ".every(part => part.getBoundingClientRect().right <= innerWidth)"
+    )
     assert browser.execute_script(inside)
 
 
@@ -114,24 +118,100 @@ def test_the_answers_stand_on_the_first_screen(browser: webdriver.Chrome, whole_
     assert bottom < 800
 
 
-def test_figures_follow_the_colour_scheme_and_paper_is_light(
+def editions(browser: webdriver.Chrome) -> set[str]:
+    """Which editions of the figures are to be seen."""
+    script = "return [...document.images].filter(i => i.getClientRects().length).map(i => i.className)"
+    return set(browser.execute_script(script))
+
+
+def paper(browser: webdriver.Chrome) -> float:
+    """Brightness of the page [0..255]."""
+    colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+
+def choose(browser: webdriver.Chrome, theme: str) -> None:
+    browser.execute_script(f"document.querySelector('.themes [data-theme={theme}]').click()")
+
+
+def test_the_page_follows_the_system_until_the_reader_chooses_and_remembers_it(
     browser: webdriver.Chrome, leaky_page: Path
 ) -> None:
-    def source_becomes(wanted: str | None) -> str:
-        """The source of the first figure, once the browser has chosen it anew."""
-        script = "return document.images[0].currentSrc"
-        if wanted is not None:
-            WebDriverWait(browser, 5).until(lambda _: browser.execute_script(script) == wanted)
-        return str(browser.execute_script(script))
-
     show(browser, leaky_page, scheme="light")
-    light = source_becomes(None)
+    assert editions(browser) == {"light"}
+    assert paper(browser) > 200
     show(browser, leaky_page, scheme="dark")
-    assert source_becomes(None) != light
-    feature = {"name": "prefers-color-scheme", "value": "dark"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [feature]})
-    assert source_becomes(light) == light
+    assert editions(browser) == {"dark"}
+    assert paper(browser) < 40
+    choose(browser, "light")
+    show(browser, leaky_page, scheme="dark")
+    assert editions(browser) == {"light"}
+    assert paper(browser) > 200
+    choose(browser, "dark")
+    show(browser, leaky_page, scheme="light")
+    assert editions(browser) == {"dark"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert editions(browser) == {"light"}
+    assert paper(browser) > 200
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    choose(browser, "auto")
+
+
+def test_curves_can_be_explored_and_take_the_colours_of_the_page(
+    browser: webdriver.Chrome, whole_page: Path
+) -> None:
+    show(browser, whole_page, scheme="light")
+    browser.get_log("performance")
+    browser.execute_script("document.querySelector('#statistics').scrollIntoView({behavior: 'instant'})")
+
+    def drawn(theme: str) -> bool:
+        script = "return [...document.querySelectorAll('.plot')].map(p => p.dataset.drawn)"
+        return set(browser.execute_script(script)) == {theme}
+
+    def ink() -> str:
+        return str(browser.execute_script("return document.querySelector('.plot')._fullLayout.font.color"))
+
+    WebDriverWait(browser, 20).until(lambda _: drawn("auto"))
+    lines = (
+        "return [...document.querySelectorAll('.plot')]"
+        ".map(plot => plot.querySelectorAll('.scatterlayer .js-line').length)"
+    )
+    # Two sides, each a line and the edge of its band.
+    assert browser.execute_script(lines) == [4, 4]
+    told = (
+        "const plot = document.querySelector('.plot');"
+        "Plotly.Fx.hover(plot, [{curveNumber: 3, pointNumber: 2}]);"
+        "return plot.querySelector('.hoverlayer').textContent"
+    )
+    WebDriverWait(browser, 5).until(lambda _: "Fourier modes in the bin" in browser.execute_script(told))
+    light = ink()
+    choose(browser, "dark")
+    WebDriverWait(browser, 5).until(lambda _: drawn("dark"))
+    assert ink() != light
+    choose(browser, "auto")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    seen = "return [...document.querySelectorAll('.plot')].some(plot => plot.getClientRects().length)"
+    assert not browser.execute_script(seen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert browser.get_log("browser") == []
+    assert requested(browser, whole_page) == []
+
+
+def test_the_contents_fold_on_a_telephone_and_stand_open_on_a_desk(
+    browser: webdriver.Chrome, whole_page: Path
+) -> None:
+    opened = "return document.querySelector('nav details').open"
+    show(browser, whole_page, width=380)
+    assert not browser.execute_script(opened)
+    browser.execute_script("document.querySelector('nav summary').click()")
+    assert browser.execute_script(opened)
+    browser.execute_script("document.querySelector('nav a[href=\"#training\"]').click()")
+    assert not browser.execute_script(opened)
+    show(browser, whole_page, width=1280)
+    assert browser.execute_script(opened)
+    browser.execute_script("document.querySelector('#training').scrollIntoView({behavior: 'instant'})")
+    current = "return document.querySelector('nav [aria-current]')?.textContent"
+    WebDriverWait(browser, 5).until(lambda _: browser.execute_script(current) == "Training")
 
 
 def test_it_prints(browser: webdriver.Chrome, whole_page: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import io
+import json
 import re
 import subprocess
 import sys
@@ -11,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from PIL import Image
+from plotly.offline import get_plotlyjs
 
 from skyloom.report import build
+from skyloom.report.style import COLUMN, PAGE
 from skyloom.runs import RunFolder
 
 VOID = {"meta", "link", "img", "source", "br"}
@@ -61,8 +67,8 @@ def whole(whole_page: Path) -> Outline:
 
 def test_every_section_is_there_and_in_the_contents(whole: Outline) -> None:
     keys = [attributes["id"] for attributes in whole.all("section") if attributes.get("id")]
-    wanted = "side-by-side predictions baselines error-bars explanations data training provenance recipe"
-    assert keys == wanted.split()
+    wanted = "side-by-side predictions baselines error-bars explanations data statistics training"
+    assert keys == [*wanted.split(), "provenance", "recipe"]
     # Once in the contents and once in each heading.
     assert [a["href"] for a in whole.all("a")].count("#data") == 2
     assert {f"#{key}" for key in keys} <= {a["href"] for a in whole.all("a")}
@@ -85,8 +91,8 @@ def test_a_figure_is_found_by_its_name_whatever_its_number(whole: Outline) -> No
 
 
 def test_every_figure_has_an_alternative_a_caption_and_two_files(whole: Outline, whole_page: Path) -> None:
-    images = whole.all("img")
-    assert len(images) == len(whole.all("picture"))
+    images = [image for image in whole.all("img") if image["class"] == "light"]
+    assert 2 * len(images) == len(whole.all("img"))
     assert all(len(image["alt"] or "") > 20 for image in images)
     for kind in ("png", "pdf"):
         assert len(list((whole_page.parent / "figures").glob(f"*.{kind}"))) == len(images)
@@ -117,6 +123,18 @@ def test_all_artefacts_are_drawn(whole_page: Path) -> None:
         "training-r2",
     } <= stems
     assert {"power_spectrum-T_b-power", "pdf-T_b-pdf"} <= stems
+
+
+def test_curves_to_explore_are_on_the_page_once_and_packed(whole_page: Path, leaky_page: Path) -> None:
+    text = whole_page.read_text(encoding="utf-8")
+    (packed,) = re.findall(r'id="plotly">([^<]*)<', text)
+    assert gzip.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
+    specs = [json.loads(spec) for spec in re.findall(r'"application/json">(.*?)</script>', text)]
+    assert len(specs) == 2
+    with xr.open_dataset(whole_page.parent / "evaluate/test/statistics.nc", engine="h5netcdf") as data:
+        power = data["T_b.power_spectrum.power"].sel(side="test").values
+    assert specs[0]["data"][3]["y"] == pytest.approx(power, rel=1e-4)
+    assert 'id="plotly"' not in leaky_page.read_text(encoding="utf-8")
 
 
 def test_nothing_outside_is_asked_for(whole_page: Path) -> None:
@@ -199,6 +217,20 @@ def test_figures_of_an_earlier_report_are_removed(tmp_path: Path) -> None:
 def test_equal_runs_give_equal_pages(leaky_page: Path) -> None:
     first = leaky_page.read_bytes()
     assert build(leaky_page.parent).read_bytes() == first
+
+
+def test_letters_of_a_figure_for_a_journal_are_in_it_and_its_width_is_that_of_a_column(
+    whole_page: Path,
+) -> None:
+    widths = set()
+    for path in (whole_page.parent / "figures").glob("*.pdf"):
+        pdf = path.read_bytes()
+        widths.add(float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf)[1]) / 72)  # type: ignore[index]
+        # TrueType is embedded as Type 42; Type 3 is what journals refuse.
+        assert b"/Subtype /Type3" not in pdf, path.name
+        fonts = len(re.findall(rb"/Type /FontDescriptor", pdf))
+        assert fonts == len(re.findall(rb"/FontFile2", pdf)) > 0, path.name
+    assert sorted(widths) == pytest.approx([COLUMN, PAGE])
 
 
 def test_figures_are_whole_files(whole_page: Path) -> None:

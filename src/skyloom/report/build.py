@@ -9,7 +9,7 @@ from skyloom.report.answers import opening
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.frame import draw_all, render
 from skyloom.report.page import Section
-from skyloom.report.sections import errors, evidence, explanations, results, training
+from skyloom.report.sections import errors, evidence, explanations, results, statistics, training
 
 _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.side_by_side,
@@ -18,6 +18,7 @@ _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     errors.error_bars,
     explanations.explanations,
     evidence.data_and_split,
+    statistics.statistics,
     training.training,
     evidence.provenance,
     evidence.recipe,

@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from skyloom.report.artefacts import Score
-from skyloom.report.style import Plate, in_words
+from skyloom.report.style import Plate, in_words, powers_of
 
 MINUS = "−"
 _LONG_TABLE = 14  #: rows; a longer table is folded
@@ -156,6 +156,23 @@ def parameter(name: str) -> Markup:
         return escape(letter)
     return Markup("<i>{}</i>").format(letter) + (
         Markup("<sub>{}</sub>").format(index) if index else Markup("")
+    )
+
+
+def unit_of(unit: str) -> Markup:
+    """A unit in HTML, powers raised; what is no product of powers is left as it is.
+
+    Example:
+        >>> str(unit_of("mK2 Mpc-2")), str(unit_of("1 / Mpc")), str(unit_of("dex(K)"))
+        ('mK<sup>2</sup> Mpc<sup>−2</sup>', 'Mpc<sup>−1</sup>', 'dex(K)')
+    """
+    powers = powers_of(unit)
+    if powers is None:
+        return escape(unit)
+    raised = Markup("<sup>{}</sup>")
+    return Markup(" ").join(
+        escape(name) + (raised.format(power.replace("-", MINUS)) if power else Markup(""))
+        for name, power in powers
     )
 
 

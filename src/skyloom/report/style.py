@@ -266,12 +266,25 @@ def unit_text(unit: str) -> str:
         >>> print(unit_text("mK2 Mpc2"), unit_text("1 / Mpc"), unit_text("dex(K)"))
         $\mathrm{mK^{2}\,Mpc^{2}}$ $\mathrm{Mpc^{-1}}$ dex(K)
     """
-    words = re.sub(r"^1 / (\w+)$", r"\1-1", unit).split()
-    powers = [re.fullmatch(r"([A-Za-z]+)(-?\d+)?", word) for word in words]
-    if not words or not all(powers):
+    powers = powers_of(unit)
+    if powers is None:
         return escaped(unit)
-    raised = [f"{power[1]}^{{{power[2]}}}" if power[2] else power[1] for power in powers if power]
+    raised = [f"{name}^{{{power}}}" if power else name for name, power in powers]
     return r"$\mathrm{" + r"\,".join(raised) + "}$"
+
+
+def powers_of(unit: str) -> list[tuple[str, str]] | None:
+    """The units of a product and their powers, empty for a power of one; None for what is no product.
+
+    Example:
+        >>> powers_of("mK2 Mpc"), powers_of("1 / Mpc"), powers_of("dex(K)")
+        ([('mK', '2'), ('Mpc', '')], [('Mpc', '-1')], None)
+    """
+    words = re.sub(r"^1 / (\w+)$", r"\1-1", unit).split()
+    found = [re.fullmatch(r"([A-Za-z]+)(-?\d+)?", word) for word in words]
+    if not words or not all(found):
+        return None
+    return [(power[1], power[2] or "") for power in found if power]
 
 
 def labelled(name: str, unit: str) -> str:

@@ -1,18 +1,21 @@
-"""Summary statistics of the train side beside those of the side that was judged.
+"""Summary statistics of the train side beside those of the side that was judged, as curves and as matrices.
 
 If the two bands part, the test asks for extrapolation, and the score should be read so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from skyloom.report.style import grey
+from skyloom.report.style import grey, shades
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,23 @@ class Band:
     """A statistic of one side.
 
     Args:
-        mean: Mean over groups, shape ``(n,)``.
-        spread: Standard deviation over groups, shape ``(n,)``, same unit; NaN for one group.
+        mean: Mean over groups, shape ``(n,)``; ``(n, m)`` for a matrix, ``()`` for a number.
+        spread: Standard deviation over groups, same shape and unit; NaN for one group.
     """
 
     mean: np.ndarray
     spread: np.ndarray
+
+
+def lowest(bands: Mapping[str, Band]) -> float | None:
+    """Lower end of a logarithmic axis: a third of the smallest positive mean; None without any.
+
+    Example:
+        >>> lowest({"test": Band(np.array([0.0, 3.0]), np.zeros(2))})
+        0.9
+    """
+    positive = np.concatenate([band.mean[band.mean > 0] for band in bands.values()])
+    return round(0.3 * float(positive.min()), 12) if positive.size else None
 
 
 def sides_compared(
@@ -58,10 +72,9 @@ def sides_compared(
         >>> ax.get_xlabel()
         'k'
     """
-    positive = np.concatenate([band.mean[band.mean > 0] for band in bands.values()])
-    steep = log[1] and positive.size > 0
     # A spread larger than the mean reaches below zero: its band goes down to the edge of the axes.
-    bottom = 0.3 * positive.min() if steep else -np.inf
+    bottom = (lowest(bands) if log[1] else None) or -np.inf
+    steep = bool(np.isfinite(bottom))
     for order, (side, band) in enumerate(bands.items()):
         colour = grey(0.65) if order == 0 else f"C{order - 1}"
         low, high = band.mean - band.spread, band.mean + band.spread
@@ -81,3 +94,74 @@ def sides_compared(
     ax.margins(x=0.02)
     ax.legend(loc="best")
     return ax
+
+
+def matrices_compared(
+    bands: Mapping[str, Band],
+    figure: Figure,
+    *,
+    labels: tuple[str, str],
+    ticks: tuple[Sequence[str], Sequence[str]],
+    value: str,
+) -> list[Axes]:
+    """A statistic with two axes: a panel for each side and the difference of the first two.
+
+    Args:
+        bands: Side to its statistic, each ``(rows, columns)``.
+        figure: Where to draw.
+        labels: Name and unit of the rows and of the columns.
+        ticks: Labels of the rows and of the columns.
+        value: Name and unit of the statistic.
+
+    Returns:
+        The axes: the sides on one scale, then (second - first) / spread of the first on one that is centred.
+
+    Example:
+        >>> bands = {side: Band(np.eye(2), np.ones((2, 2))) for side in ("train", "test")}
+        >>> axes = matrices_compared(
+        ...     bands, Figure(), labels=("a", "b"), ticks=(["1", "2"], ["1", "2"]), value="c"
+        ... )
+        >>> [ax.get_title() for ax in axes]
+        ['train', 'test', '(test − train) / spread']
+    """
+    first, *others = bands.values()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = (others[0].mean - first.mean) / first.spread if others else np.array(np.nan)
+    compared = bool(np.isfinite(apart).any())
+    axes = list(np.atleast_1d(figure.subplots(1, len(bands) + compared, sharey=True)))
+    shared = _scale(np.stack([band.mean for band in bands.values()]))
+    for ax, (side, band) in zip(axes, bands.items(), strict=False):
+        image = ax.imshow(band.mean, aspect="auto", **shared)
+        ax.set_title(side)
+    figure.colorbar(image, ax=axes[: len(bands)], label=value, pad=0.02)
+    if compared:
+        bound = max(1.0, float(np.nanmax(np.abs(apart[np.isfinite(apart)]))))
+        image = axes[-1].imshow(apart, aspect="auto", cmap="RdBu_r", vmin=-bound, vmax=bound)
+        train, test, *_ = bands
+        axes[-1].set_title(f"({test} − {train}) / spread")
+        figure.colorbar(image, ax=axes[-1], pad=0.04)
+    axes[len(axes) // 2].set_xlabel(labels[1])
+    for ax in axes:
+        places = _some(len(ticks[1]))
+        ax.set_xticks(places, [ticks[1][place] for place in places])
+        ax.tick_params(which="both", length=0)
+    places = _some(len(ticks[0]), 10)
+    axes[0].set_yticks(places, [ticks[0][place] for place in places])
+    axes[0].set_ylabel(labels[0])
+    return axes
+
+
+def _scale(values: np.ndarray) -> dict[str, Any]:
+    """Logarithmic for what is positive and steep, centred for what changes sign."""
+    finite = values[np.isfinite(values)]
+    if finite.min() < 0 < finite.max():
+        bound = float(np.abs(finite).max())
+        return {"cmap": "RdBu_r", "vmin": -bound, "vmax": bound}
+    low, high = float(finite.min()), float(finite.max())
+    norm = LogNorm(low, high) if low > 0 and high > 30 * low else Normalize(low, high)
+    return {"cmap": shades(), "norm": norm}
+
+
+def _some(n: int, most: int = 4) -> list[int]:
+    """At most ``most`` places out of ``n``, evenly spaced."""
+    return list(range(0, n, -(-n // most)))

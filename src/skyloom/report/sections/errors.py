@@ -14,7 +14,7 @@ from scipy.stats import norm
 from skyloom.report.artefacts import Artefacts, Judged, Score
 from skyloom.report.figures.calibration import coverage, rank_histogram, tarp
 from skyloom.report.page import Block, Gallery, Missing, Row, Section, Table, number, parameter, percent
-from skyloom.report.style import PAGE, Plate
+from skyloom.report.style import COLUMN, Plate
 
 
 def error_bars(run: Artefacts) -> Section:
@@ -99,7 +99,7 @@ def _coverage_plate(entry: Judged, data: xr.Dataset | None) -> Plate | None:
     caption = Markup("Coverage of {}: intervals as reported, with 95 % range over simulations.{}")
     text = caption.format(parameter(entry.name), line)
     return Plate(
-        f"coverage-{entry.name}", fill, f"Coverage of {entry.name}: {said}", text, size=(PAGE / 2, 3.1)
+        f"coverage-{entry.name}", fill, f"Coverage of {entry.name}: {said}", text, size=(COLUMN, 3.1)
     )
 
 
@@ -117,7 +117,7 @@ def _rank_plate(name: str, values: Mapping[str, Any], sbc: Mapping[str, Any]) ->
         "A hump means error bars too wide, a bowl too narrow."
     )
     caption = Markup(what).format(parameter(name), sbc.get("draws", "the"), sbc.get("groups", "the"))
-    return Plate(f"sbc-{name}", fill, alt, caption, size=(PAGE / 2, 2.8))
+    return Plate(f"sbc-{name}", fill, alt, caption, size=(COLUMN, 2.8))
 
 
 def _tarp_plate(curve: Mapping[str, Any]) -> Plate:
@@ -131,7 +131,7 @@ def _tarp_plate(curve: Mapping[str, Any]) -> Plate:
         "Expected coverage of the joint posterior (TARP, Lemos et al. 2023), band: 95 % over simulations. "
         f"Largest deviation {number(float(curve['deviation']))}."
     )
-    return Plate("tarp", fill, alt, caption, size=(PAGE / 2, 3.1))
+    return Plate("tarp", fill, alt, caption, size=(COLUMN, 3.1))
 
 
 def _repair(run: Artefacts, judged: list[Judged], raw: Mapping[str, Any]) -> list[Block]:

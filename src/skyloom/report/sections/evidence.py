@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from skyloom.report.answers import looks
 from skyloom.report.artefacts import Artefacts
-from skyloom.report.page import Block, Gallery, Missing, Row, Section, Table, Text, Verbatim, counted
-from skyloom.report.sections.statistics import groups_of, statistics_plates
+from skyloom.report.page import Block, Missing, Row, Section, Table, Text, Verbatim, counted
+from skyloom.report.sections.statistics import groups_of
 
 
 def data_and_split(run: Artefacts) -> Section:
-    """The audit, the sides, how often they were looked at, and statistics of the sides.
+    """The sides, how often they were looked at, and the audit.
 
     Args:
         run: The artefacts.
@@ -31,13 +31,7 @@ def data_and_split(run: Artefacts) -> Section:
         blocks.append(Missing("There is no audit of the split.", f"skyloom train {run.name}"))
     else:
         blocks.append(Verbatim(run.audit.strip(), "The audit, as it was written"))
-    statistics = run.statistics(run.side)
-    if statistics is None:
-        what = "No statistics of the sides. Name some in the recipe (evaluate.statistics: [pdf])."
-        blocks.append(Missing(what, f"skyloom evaluate {run.path}"))
-    else:
-        blocks.append(Gallery(statistics_plates(statistics)))
-    lead = "Who was allowed to see what, and whether the sides look alike."
+    lead = "Who was allowed to see what."
     return Section("data", "Data and split", lead, blocks)
 
 

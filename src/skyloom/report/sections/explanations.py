@@ -19,7 +19,7 @@ from skyloom.report.figures.interventions import (
 )
 from skyloom.report.figures.maps import attribution_map, field_map, shared_limits
 from skyloom.report.page import Block, Gallery, Missing, Section, counted, number, parameter, percent
-from skyloom.report.style import PAGE, Plate, symbol
+from skyloom.report.style import COLUMN, PAGE, Plate, symbol
 
 _SHOWN = 5
 _SUSPICIOUS = 0.5
@@ -157,7 +157,7 @@ def _smooth(found: Sequence[xr.Dataset]) -> list[Plate]:
     caption = (
         "Score on smoothed maps: where it falls, the answer was in what is gone. Band: 95 % over simulations."
     )
-    return [Plate("smooth", fill, f"Score by smoothing width. {said}", caption, size=(PAGE / 2, 2.9))]
+    return [Plate("smooth", fill, f"Score by smoothing width. {said}", caption, size=(COLUMN, 2.9))]
 
 
 def _flatten(found: Sequence[xr.Dataset]) -> list[Plate]:
@@ -182,7 +182,7 @@ def _flatten(found: Sequence[xr.Dataset]) -> list[Plate]:
             fill,
             f"Score with the map's own and with a flat spectrum. {said}",
             caption,
-            size=(PAGE / 2, 2.9),
+            size=(COLUMN, 2.9),
         )
     ]
 
@@ -211,7 +211,7 @@ def _twins(found: Sequence[xr.Dataset]) -> list[Plate]:
         )
         alt = f"Histogram of rank correlations with untrained twins for {target}, median {number(median, 2)}."
         plates.append(
-            Plate(f"twins-{target}", partial(_fill_twins, values), alt, caption, size=(PAGE / 2, 2.9))
+            Plate(f"twins-{target}", partial(_fill_twins, values), alt, caption, size=(COLUMN, 2.9))
         )
     return plates
 

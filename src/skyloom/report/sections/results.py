@@ -31,7 +31,7 @@ from skyloom.report.page import (
     percent,
     with_interval,
 )
-from skyloom.report.style import PAGE, Plate, symbol
+from skyloom.report.style import COLUMN, PAGE, Plate, symbol
 
 _TITLES = {
     "r2": "R²",
@@ -175,7 +175,7 @@ def _variant_plate(
     caption = (
         "R² of this run (blue, its interval shaded) and of the variants. Hollow orange: the split leaks."
     )
-    return Plate(f"variants-{name}", fill, alt, caption, size=(PAGE / 2, 1.0 + 0.3 * len(dots)))
+    return Plate(f"variants-{name}", fill, alt, caption, size=(COLUMN, 1.0 + 0.3 * len(dots)))
 
 
 def _truth_plate(data: xr.Dataset, name: str, judged: list[Judged]) -> Plate:
@@ -201,7 +201,7 @@ def _truth_plate(data: xr.Dataset, name: str, judged: list[Judged]) -> Plate:
     bars = " Bars: 68 % interval of a few dozen maps." if bounds else ""
     below = "Below: residuals, running median and 68 % range."
     caption = f"Prediction over truth of {counted(len(truth), 'map')}.{bars} {below}"
-    return Plate(f"truth-{name}", fill, alt, caption, size=(PAGE / 2, 4.4))
+    return Plate(f"truth-{name}", fill, alt, caption, size=(COLUMN, 4.4))
 
 
 def _redshift_plate(data: xr.Dataset, name: str, height: float) -> Plate:
@@ -214,7 +214,7 @@ def _redshift_plate(data: xr.Dataset, name: str, height: float) -> Plate:
 
     alt = f"Residuals of {name} by redshift; overall bias {number(float(left.mean()))}."
     caption = "Residuals by redshift: median, 68 % and 95 % of maps."
-    return Plate(f"redshift-{name}", fill, alt, caption, size=(PAGE / 2, height))
+    return Plate(f"redshift-{name}", fill, alt, caption, size=(COLUMN, height))
 
 
 def _all_scores(judged: list[Judged]) -> Table:
@@ -276,7 +276,7 @@ def _seed_plate(entry: Judged) -> Plate:
         seeds(np.array(score.seeds), figure.add_subplot(), label=label, interval=(score.low, score.high))
 
     alt = f"R² of {entry.name} by training seed: " + ", ".join(number(value) for value in score.seeds)
-    return Plate(f"seeds-{entry.name}", fill, alt, "R² of each training seed.", size=(PAGE / 2, 2.3))
+    return Plate(f"seeds-{entry.name}", fill, alt, "R² of each training seed.", size=(COLUMN, 2.3))
 
 
 def _baseline_plate(entry: Judged) -> Plate:
@@ -301,7 +301,7 @@ def _baseline_plate(entry: Judged) -> Plate:
         parameter(entry.name)
     )
     draw = partial(_fill_rows, dots, f"$R^2$ of {symbol(entry.name)}")
-    return Plate(f"baselines-{entry.name}", draw, alt, caption, size=(PAGE / 2, 1.0 + 0.3 * len(dots)))
+    return Plate(f"baselines-{entry.name}", draw, alt, caption, size=(COLUMN, 1.0 + 0.3 * len(dots)))
 
 
 def _fill_rows(dots: list[Dot], label: str, figure: Figure) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.figures.training import Curve, learning_curve
 from skyloom.report.page import Block, Gallery, Missing, Row, Section, Table, counted, duration, number
-from skyloom.report.style import PAGE, Plate
+from skyloom.report.style import COLUMN, Plate
 
 _CLOCKS = ("step", "epoch", "seconds")
 _EPOCH_MEAN = "_epoch"
@@ -98,7 +98,7 @@ def _plate(score: str, curves: Mapping[str, Curve], chosen: float | None) -> Pla
         partial(_fill, shown, title, mark),
         f"Curve of {title}: {ends}",
         caption,
-        size=(PAGE / 2, 2.4),
+        size=(COLUMN, 2.4),
     )
 
 

@@ -1,12 +1,10 @@
 (() => {
   "use strict";
   const root = document.documentElement;
-  const dark = { auto: "screen and (prefers-color-scheme: dark)", dark: "screen", light: "not all" };
   const buttons = document.querySelectorAll(".themes button");
 
   const colour = (theme) => {
     root.dataset.theme = theme;
-    for (const source of document.querySelectorAll("picture > source")) source.media = dark[theme];
     for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.theme === theme);
     document.dispatchEvent(new Event("recoloured"));
   };
@@ -18,7 +16,7 @@
     });
   }
   document.querySelector(".themes").hidden = false;
-  colour(root.dataset.theme in dark ? root.dataset.theme : "auto");
+  colour(["light", "dark"].includes(root.dataset.theme) ? root.dataset.theme : "auto");
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colour(root.dataset.theme));
 
   // The contents stand open beside the text and fold above it.

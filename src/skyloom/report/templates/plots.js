@@ -23,13 +23,15 @@
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: "--ink" },
     hoverlabel: { bgcolor: "--card", bordercolor: "--rule", font: { color: "--ink" }, align: "left" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: "--soft/0.6", activecolor: "--ink" },
     margin: { l: 60, r: 12, t: 28, b: 48 },
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom" },
     ...rest,
     xaxis: { ...axis, ...xaxis, title: { ...axis.title, ...xaxis.title } },
     yaxis: { ...axis, ...yaxis, title: { ...axis.title, ...yaxis.title } },
   });
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const buttons = [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
+  const config = { displaylogo: false, responsive: true, modeBarButtons: buttons };
 
   let bundle;
   const unpack = async () => {
