@@ -19,12 +19,19 @@ EXPLANATIONS = [entry.name for entry in entry_points(group="skyloom.explanation"
 
 
 @pytest.mark.parametrize("name", EXPLANATIONS)
-def test_every_explanation_can_be_saved_and_says_what_it_explains(name, tmp_path):
+def test_every_explanation_keeps_the_contract(name, tmp_path):
     torch.manual_seed(0)
     maps = torch.randn(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     truth = np.random.default_rng(0).standard_normal((6, 2))
     context = Context(truth, maps.numpy(), torch.from_numpy, ["x_HI", "z"], groups=np.array(list("aabbcc")))
-    method = MeanSquared(1, 2, 16, net={"name": "resnet", "width": 4})
+    method = MeanSquared(1, 2, 16, net={"name": "resnet", "width": 4, "blocks": [1, 1], "dropout": 0.3})
+
+    before = maps.clone()
+    weights = {name: value.clone() for name, value in method.state_dict().items()}
+    method.train().net.head.bias.requires_grad_(False)
+    modes = [layer.training for layer in method.modules()]
+    global_numpy = np.random.get_state()[1].copy()  # noqa: NPY002
+    plain = {name: set(vars(layer)) for name, layer in method.named_modules()}
 
     def once():
         generator = torch.Generator().manual_seed(3)
@@ -36,6 +43,16 @@ def test_every_explanation_can_be_saved_and_says_what_it_explains(name, tmp_path
     ds = once()
     assert torch.equal(torch.get_rng_state(), state)
     assert ds.identical(once())  # one seed, one result
+    np.testing.assert_array_equal(np.random.get_state()[1], global_numpy)  # noqa: NPY002
+    assert torch.equal(maps, before) and not maps.requires_grad and maps.grad is None
+    np.testing.assert_array_equal(context.raw, before)
+    assert all(torch.equal(value, weights[key]) for key, value in method.state_dict().items())
+    assert [layer.training for layer in method.modules()] == modes
+    assert [key for key, value in method.named_parameters() if not value.requires_grad] == ["net.head.bias"]
+    assert all(value.grad is None for value in method.parameters())
+    for key, layer in method.named_modules():
+        assert not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+        assert set(vars(layer)) == plain[key]
     assert ds.attrs["explanation"] == name and ds.attrs["target"] == "z"
     assert isinstance(json.loads(ds.attrs["summary"]), dict)
     ds.to_netcdf(tmp_path / "saved.nc", engine="h5netcdf")

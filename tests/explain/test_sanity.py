@@ -104,7 +104,11 @@ def test_settings_of_the_attribution_are_used_and_named(setting):
     ds = RandomisedWeights(attribution={"name": "integrated_gradients", "steps": 2}, twins=1).explain(
         method, maps, 0, generator=torch.Generator().manual_seed(0), context=context
     )
-    assert json.loads(ds.attrs["summary"])["attribution"] == {"name": "integrated_gradients", "steps": 2}
+    assert json.loads(ds.attrs["summary"])["attribution"] == {
+        "name": "integrated_gradients",
+        "steps": 2,
+        "tolerance": None,
+    }
     generator = torch.Generator().manual_seed(0)
     tool = IntegratedGradients(steps=2)
     here = tool.explain(method, maps, 0, generator=generator, context=context)

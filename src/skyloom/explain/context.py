@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skyloom.errors import ShapeError, UsageError
-from skyloom.methods import Method
+from skyloom.methods import Method, prediction_mode
 
+PREDICTED_AT_ONCE = 64
 Score = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
@@ -37,6 +38,38 @@ def r2(truth: NDArray[Any], prediction: NDArray[Any]) -> float:
     return 1 - float(np.square(truth - prediction).sum()) / variance if variance > 0 else float("nan")
 
 
+def class_probability(truth: NDArray[Any], prediction: NDArray[Any]) -> float:
+    """Return the mean probability of a class on the maps that belong to it.
+
+    Args:
+        truth: 1 for maps of the class, else 0, shape ``(B,)``.
+        prediction: Probability of the class, shape ``(B,)``.
+
+    Returns:
+        0 to 1; NaN where no map belongs to the class.
+
+    Example:
+        >>> class_probability(np.array([1, 1, 0]), np.array([0.9, 0.5, 0.4]))
+        0.7
+    """
+    own = prediction[truth > 0.5]
+    return float(own.mean()) if own.size else float("nan")
+
+
+def accuracy(truth: NDArray[Any], prediction: NDArray[Any]) -> float:
+    """Return the share of maps whose most probable class is their own; a ``joint`` score.
+
+    Args:
+        truth: One-hot, shape ``(B, K)``.
+        prediction: Probabilities, shape ``(B, K)``.
+
+    Example:
+        >>> accuracy(np.eye(2), np.array([[0.6, 0.4], [0.7, 0.3]]))
+        0.5
+    """
+    return float((truth.argmax(axis=1) == prediction.argmax(axis=1)).mean())
+
+
 @dataclass(frozen=True)
 class Context:
     """The maps under study and what is known about them.
@@ -51,6 +84,10 @@ class Context:
         score: Judges one target; larger is better.
         score_name: Its name.
         periodic: Whether opposite edges of a map touch.
+        classes: The method is a classifier: its outputs are logits ``(B, P)``, ``parameters`` names the
+            classes, ``truth`` is one-hot, and scores see probabilities. Give a score that suits:
+            `class_probability`, or `accuracy`, which is joint.
+        joint: The score judges all targets at once, ``(B, P)``, not the one explained, ``(B,)``.
 
     Raises:
         ShapeError: The parts are not of one length ``B``, or there are not ``P`` names.
@@ -69,6 +106,8 @@ class Context:
     score: Score = r2
     score_name: str = "r2"
     periodic: bool = True
+    classes: bool = False
+    joint: bool = False
 
     def __post_init__(self) -> None:
         lengths = {"truth": len(self.truth), "raw": len(self.raw)}
@@ -93,6 +132,29 @@ class Context:
                 hint=f"allowed: 0 to {len(self.parameters) - 1}, for {', '.join(self.parameters)}",
             )
         return self.parameters[target]
+
+    def judged(self, values: NDArray[Any], target: int) -> NDArray[Any]:
+        """Return of truths or answers ``(..., B, P)`` what the score sees: all, or those of one target."""
+        return values if self.joint else values[..., target]
+
+    def answers(self, method: Method, maps: Tensor) -> NDArray[np.float64]:
+        """Return what the method says of standardised maps, as scores see it.
+
+        Args:
+            method: The trained method.
+            maps: Standardised maps, shape ``(B, C, H, W)``.
+
+        Returns:
+            Predicted means, standardised, or probabilities of the classes, shape ``(B, P)``.
+        """
+        parts = []
+        for part in torch.split(maps, PREDICTED_AT_ONCE):
+            if self.classes:
+                with prediction_mode(method), torch.no_grad():
+                    parts.append(torch.softmax(method(part), dim=1))
+            else:
+                parts.append(method.predict(part)["mean"])
+        return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float64)
 
 
 class Explanation(Protocol):
@@ -141,14 +203,28 @@ def finish(
 
 
 if TYPE_CHECKING:
+    from skyloom.explain.bands import BandAttribution, Bands
+    from skyloom.explain.grad_cam import GradCam
     from skyloom.explain.gradients import IntegratedGradients, Saliency
-    from skyloom.explain.interventions import FlattenSpectrum, Smooth
-    from skyloom.explain.sanity import RandomisedWeights
+    from skyloom.explain.interventions import Equalise, FlattenSpectrum, RemoveMean, ShufflePhases, Smooth
+    from skyloom.explain.occlusion import Occlusion
+    from skyloom.explain.sanity import RandomisedLabels, RandomisedWeights
+    from skyloom.explain.shap import DeepLiftShap, GradientShap
 
     conforming: tuple[Explanation, ...] = (
         Saliency(),
         IntegratedGradients(),
+        GradientShap(),
+        DeepLiftShap(),
+        Occlusion(),
+        GradCam(),
         Smooth(),
         FlattenSpectrum(),
+        ShufflePhases(),
+        Equalise(),
+        RemoveMean(),
+        Bands(),
+        BandAttribution(),
         RandomisedWeights(),
+        RandomisedLabels(),
     )

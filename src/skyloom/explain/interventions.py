@@ -12,6 +12,7 @@ groups.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,7 @@ from torch import Tensor
 
 from skyloom.errors import UsageError
 from skyloom.explain.context import Context, Score, finish
-from skyloom.explain.gradients import MAPS_AT_ONCE
-from skyloom.fields.interventions import flatten_spectrum, smooth
+from skyloom.fields.interventions import equalise, flatten_spectrum, remove_mean, shuffle_phases, smooth
 from skyloom.methods import Method
 
 Change = Callable[[NDArray[Any]], NDArray[Any]]
@@ -55,7 +55,8 @@ def rescore(
     Returns:
         Along ``dim``: ``score``, its 95 % interval ``low`` and ``high``, ``correlation_squared``, and
         ``drop``, the score of the reference less this one, with ``drop_low`` and ``drop_high``; and ``mean
-        (dim, sample)``, the standardised predictions. Intervals are NaN for a single group.
+        (dim, sample)``, the standardised predictions or the probabilities of the class. Intervals are NaN for
+        a single group.
 
     Example:
         >>> from skyloom.methods.supervised import MeanSquared
@@ -67,12 +68,12 @@ def rescore(
         >>> float(ds["drop"][0])
         0.0
     """
-    truth = context.truth[:, target]
-    device = next(method.parameters()).device
-    versions = (context.transform(change(context.raw)).to(device) for change in changes)
-    means = np.stack([predict(method, maps, target) for maps in versions])
-    scores = np.array([context.score(truth, mean) for mean in means])
-    resampled = resample(context.score, truth, means, context.groups, bootstrap, generator)
+    versions = (standardised(method, change(context.raw), context) for change in changes)
+    answers = np.stack([context.answers(method, maps) for maps in versions])
+    means, truth = answers[..., target], context.truth[:, target]
+    judged, seen = context.judged(context.truth, target), context.judged(answers, target)
+    scores = np.array([context.score(judged, answer) for answer in seen])
+    resampled = resample(context.score, judged, seen, context.groups, bootstrap, generator)
     drops = resampled[:1] - resampled
     low, high = interval(resampled)
     drop_low, drop_high = interval(drops)
@@ -183,22 +184,112 @@ class FlattenSpectrum:
         return finish(ds, "flatten_spectrum", context, target, summary)
 
 
-def predict(method: Method, maps: Tensor, target: int) -> NDArray[np.float64]:
-    """Return the predicted mean of one target, standardised, ``(B,)``.
+class ShufflePhases:
+    """Turn all phases by random angles: is the power spectrum enough?
+
+    The same angles for all channels of a map, so cross spectra are kept too. Where the score stays, two-point
+    statistics would have done; where it falls, the answer is in the shapes.
+
+    Args:
+        bootstrap: Resamples of the groups for the intervals.
+
+    Example:
+        >>> ShufflePhases(bootstrap=100).bootstrap
+        100
+    """
+
+    def __init__(self, *, bootstrap: int = 500) -> None:
+        self.bootstrap = bootstrap
+
+    def explain(
+        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
+    ) -> xr.Dataset:
+        """Return the score of each ``version``, ``own`` and ``changed``; see `rescore`."""
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        change = partial(shuffle_phases, seed=seed, shared=True)
+        return _own_and_changed("shuffle_phases", change, method, target, self.bootstrap, generator, context)
+
+
+class Equalise:
+    """Give all maps the same histogram of pixels: is the answer in the one-point distribution?
+
+    Args:
+        bootstrap: Resamples of the groups for the intervals.
+
+    Example:
+        >>> Equalise(bootstrap=100).bootstrap
+        100
+    """
+
+    def __init__(self, *, bootstrap: int = 500) -> None:
+        self.bootstrap = bootstrap
+
+    def explain(
+        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
+    ) -> xr.Dataset:
+        """Return the score of each ``version``, ``own`` and ``changed``; see `rescore`."""
+        return _own_and_changed("equalise", equalise, method, target, self.bootstrap, generator, context)
+
+
+class RemoveMean:
+    """Shift all maps to one mean: is the answer in the mean, which an interferometer does not measure?
+
+    A network that was trained behind the transform ``remove_mean`` cannot notice.
+
+    Args:
+        bootstrap: Resamples of the groups for the intervals.
+
+    Example:
+        >>> RemoveMean(bootstrap=100).bootstrap
+        100
+    """
+
+    def __init__(self, *, bootstrap: int = 500) -> None:
+        self.bootstrap = bootstrap
+
+    def explain(
+        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
+    ) -> xr.Dataset:
+        """Return the score of each ``version``, ``own`` and ``changed``; see `rescore`."""
+        return _own_and_changed(
+            "remove_mean", remove_mean, method, target, self.bootstrap, generator, context
+        )
+
+
+def _own_and_changed(
+    name: str,
+    change: Change,
+    method: Method,
+    target: int,
+    bootstrap: int,
+    generator: torch.Generator,
+    context: Context,
+) -> xr.Dataset:
+    context.name_of(target)
+    settings: dict[str, Any] = {"bootstrap": bootstrap, "generator": generator, "context": context}
+    ds = rescore(method, [np.asarray, change], ("version", ["own", "changed"]), target, **settings)
+    own, changed = (float(value) for value in ds["score"])
+    summary = {"score": context.score_name, "own": own, "changed": changed}
+    return finish(ds, name, context, target, summary)
+
+
+def standardised(method: Method, raw: NDArray[Any], context: Context) -> Tensor:
+    """Return raw maps as the method takes them, where the method is.
 
     Args:
         method: The trained method.
-        maps: Standardised maps, shape ``(B, C, H, W)``.
-        target: Index of the target.
+        raw: Maps in physical units, shape ``(B, C, H, W)``.
+        context: Gives the transforms.
 
     Example:
         >>> from skyloom.methods.supervised import MeanSquared
-        >>> method = MeanSquared(1, 2, 16, net={"name": "resnet", "width": 4})
-        >>> predict(method, torch.zeros(3, 1, 16, 16), 1).shape
-        (3,)
+        >>> method = MeanSquared(1, 1, 16, net={"name": "resnet", "width": 4})
+        >>> context = Context(np.zeros((2, 1)), np.zeros((2, 1, 8, 8)), torch.from_numpy, ["x_HI"])
+        >>> standardised(method, context.raw, context).device.type
+        'cpu'
     """
-    parts = [method.predict(part)["mean"][:, target] for part in torch.split(maps, MAPS_AT_ONCE)]
-    return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float64)
+    device = next((weight.device for weight in method.parameters()), torch.device("cpu"))
+    return context.transform(raw).to(device)
 
 
 def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -228,9 +319,9 @@ def resample(
     """Score every version on the same resampled groups.
 
     Args:
-        score: Judges truth ``(B,)`` and prediction ``(B,)``.
-        truth: Shape ``(B,)``.
-        means: Predictions of ``V`` versions, shape ``(V, B)``.
+        score: Judges truth and prediction of some maps.
+        truth: Shape ``(B,)``, or ``(B, P)`` for a joint score.
+        means: Predictions of ``V`` versions, shape ``(V, B)`` or ``(V, B, P)``.
         groups: Shape ``(B,)``; None where every map is its own group.
         bootstrap: Number of resamples.
         generator: Source of the draws.

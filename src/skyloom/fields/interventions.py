@@ -1,6 +1,17 @@
 """Changes of maps that take one kind of information away, to ask a network which kind it uses.
 
-``smooth`` takes small scales away; ``flatten_spectrum`` takes the power spectrum away and leaves the phases.
+=====================  ===============================  ==================================
+function               takes away                       leaves, exactly
+=====================  ===============================  ==================================
+``smooth``             small scales                     the mean (of a periodic map)
+``filter_band``        a band of wavenumbers, or all    all other Fourier modes, the mean
+                       others
+``flatten_spectrum``   the power spectrum               phases, mean, variance
+``shuffle_phases``     the phases                       the power of every mode, the mean
+``equalise``           the histogram                    the order of the pixels, ties
+``remove_mean``        the mean of each map             all differences between its pixels
+=====================  ===============================  ==================================
+
 A network whose error does not move did not need what was removed.
 """
 
@@ -13,7 +24,7 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from skyloom.errors import UsageError
+from skyloom.errors import ShapeError, UsageError
 from skyloom.fields.maps import checked
 
 
@@ -97,3 +108,155 @@ def flatten_spectrum(maps: NDArray[Any]) -> NDArray[Any]:
     )
     scale = np.divide(before, after, out=np.zeros_like(before), where=after > 0)
     return np.asarray(white * scale + mean, dtype=values.dtype)
+
+
+def shuffle_phases(maps: NDArray[Any], *, seed: int, shared: bool = False) -> NDArray[Any]:
+    r"""Turn the phase of every Fourier mode by a random angle: the power spectrum is all that is left.
+
+    .. math:: \tilde m_{\mathbf k} \to \tilde m_{\mathbf k} \, e^{i \theta_{\mathbf k}}, \qquad
+              \theta_{-\mathbf k} = -\theta_{\mathbf k}, \quad \theta_0 = 0
+
+    The angles are those of white noise, hence uniform, and 0 or π where a mode is its own mirror image: the
+    result is real and keeps the power of every single mode, not only of a ring; it is nearly Gaussian. Edges
+    of a map that is not periodic count as steps, whose power is kept and spread over the map.
+
+    Args:
+        maps: Real values, shape ``(..., H, W)``, in any unit.
+        seed: Source of the angles.
+        shared: Whether the maps along the third axis from the end (the channels) are turned by the same
+            angles, which keeps the cross spectra between them too.
+
+    Returns:
+        The shuffled maps, same shape and unit, at least single precision.
+
+    Raises:
+        DataError, ShapeError: The maps hold NaN, or are no maps; ``shared`` needs a third axis.
+
+    Example:
+        >>> maps = np.random.default_rng(0).lognormal(size=(16, 16))
+        >>> power = [np.abs(np.fft.fft2(m)) for m in (maps, shuffle_phases(maps, seed=1))]
+        >>> bool(np.allclose(*power)), bool(np.allclose(maps, shuffle_phases(maps, seed=1)))
+        (True, False)
+    """
+    values = checked(maps, "shuffle_phases", batched=False)
+    if shared and values.ndim < 3:
+        raise ShapeError(
+            f"shuffle_phases was given an array of shape {values.shape}, allowed: (..., C, H, W)"
+        )
+    H, W = values.shape[-2:]
+    lead = (*values.shape[:-3], 1) if shared else values.shape[:-2]
+    noise = scipy.fft.rfft2(np.random.default_rng(seed).standard_normal((*lead, H, W)))
+    turn = noise / np.abs(noise)
+    turn[..., 0, 0] = 1.0
+    mean = values.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+    shuffled = scipy.fft.irfft2(scipy.fft.rfft2(values - mean) * turn, s=(H, W))
+    return np.asarray(shuffled + mean, dtype=values.dtype)
+
+
+def equalise(maps: NDArray[Any]) -> NDArray[Any]:
+    """Give all maps one histogram: the average one. What remains is where the higher and lower pixels are.
+
+    The pixel of rank ``r`` takes the mean, over the maps, of their values of rank ``r``. Equal pixels stay
+    equal, at the mean value of their ranks: the size of a plateau (ionised gas is exactly 0 mK) is left.
+
+    Args:
+        maps: Real values, shape ``(n, ..., H, W)``, in any unit; the average is taken over the first axis.
+
+    Returns:
+        The equalised maps, same shape and unit, at least single precision.
+
+    Raises:
+        DataError: The maps hold NaN.
+        ShapeError: The array has fewer than three axes.
+
+    Example:
+        >>> maps = np.array([[[1.0, 2.0], [3.0, 4.0]], [[30.0, 20.0], [0.0, 10.0]]])
+        >>> equalise(maps)[1].tolist()
+        [[17.0, 11.5], [0.5, 6.0]]
+    """
+    values = checked(maps, "equalise", batched=False)
+    if values.ndim < 3:
+        raise ShapeError(f"equalise was given an array of shape {values.shape}, allowed: (n, ..., H, W)")
+    flat = values.reshape(*values.shape[:-2], -1)
+    common = np.sort(flat, axis=-1).mean(axis=0, dtype=np.float64)
+    equal = np.empty_like(flat)
+    for place in np.ndindex(*flat.shape[:-1]):
+        _, rank, size = np.unique(flat[place], return_inverse=True, return_counts=True)
+        ends = np.cumsum(size)
+        levels = np.add.reduceat(common[place[1:]], ends - size) / size
+        equal[place] = levels[rank]
+    return equal.reshape(values.shape)
+
+
+def remove_mean(maps: NDArray[Any]) -> NDArray[Any]:
+    """Shift every map to the mean of all maps, so that its own mean tells nothing.
+
+    The common level keeps the maps where a network has seen some; its own `RemoveMean` is a transform.
+
+    Args:
+        maps: Real values, shape ``(n, ..., H, W)``, in any unit; the level is a mean over the first axis.
+
+    Returns:
+        The shifted maps, same shape and unit, at least single precision.
+
+    Raises:
+        DataError: The maps hold NaN.
+        ShapeError: The array has fewer than three axes.
+
+    Example:
+        >>> remove_mean(np.array([[[0.0, 2.0]], [[4.0, 6.0]]])).tolist()
+        [[[2.0, 4.0]], [[2.0, 4.0]]]
+    """
+    values = checked(maps, "remove_mean", batched=False)
+    if values.ndim < 3:
+        raise ShapeError(f"remove_mean was given an array of shape {values.shape}, allowed: (n, ..., H, W)")
+    own = values.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+    return np.asarray(values + (own.mean(axis=0) - own), dtype=values.dtype)
+
+
+def filter_band(
+    maps: NDArray[Any], low: float, high: float, *, keep: bool = True, periodic: bool = True
+) -> NDArray[Any]:
+    """Keep, or take away, the Fourier modes of a band of wavenumbers; the mean of each map stays.
+
+    Wavenumbers ``n = k L / 2π`` count waves along the longer side ``L`` of the map; modes with ``low <= n <
+    high`` belong to the band. A map that is not periodic is mirrored at its edges (a cosine transform, half
+    waves fit into it), so that no step at the edge spreads over all wavenumbers.
+
+    Args:
+        maps: Real values, shape ``(..., H, W)``, in any unit.
+        low: First wavenumber of the band [waves along the side], 0 or more.
+        high: End of the band, not included; ``inf`` for all that follow.
+        keep: Keep only the band; otherwise take only the band away.
+        periodic: Whether opposite edges touch.
+
+    Returns:
+        The filtered maps, same shape and unit, at least single precision.
+
+    Raises:
+        UsageError: The band is empty or negative.
+        DataError, ShapeError: The maps hold NaN, or are no maps.
+
+    Example:
+        >>> x = 2 * np.pi * np.arange(16) / 16
+        >>> maps = 1 + np.cos(2 * x) + np.cos(5 * x) + np.zeros((16, 1))
+        >>> bool(np.allclose(filter_band(maps, 4, 8), 1 + np.cos(5 * x)))
+        True
+    """
+    if not 0 <= low < high:
+        raise UsageError(f"the band is {low!r} to {high!r}, allowed: 0 <= low < high")
+    values = checked(maps, "filter_band", batched=False)
+    H, W = values.shape[-2:]
+    side = max(H, W)
+    if periodic:
+        rows, columns = scipy.fft.fftfreq(H) * side, scipy.fft.rfftfreq(W) * side
+    else:
+        rows, columns = np.arange(H) * side / (2 * H), np.arange(W) * side / (2 * W)
+    n = np.hypot(rows[:, None], columns[None, :])
+    passed = ((n >= low) & (n < high)) == keep
+    passed[0, 0] = True
+    if periodic:
+        filtered = scipy.fft.irfft2(scipy.fft.rfft2(values) * passed, s=(H, W))
+    else:
+        filtered = scipy.fft.idctn(scipy.fft.dctn(values, axes=(-2, -1)) * passed, axes=(-2, -1))
+    return np.asarray(filtered, dtype=values.dtype)
