@@ -19,6 +19,14 @@ from skyloom.statistics.one_point import (
     quantiles,
 )
 from skyloom.statistics.profiles import Profile, RadialProfile, mass_radius, radial_profile
+from skyloom.statistics.three_point import (
+    Bispectrum,
+    TriangleBispectrum,
+    bispectrum,
+    equilateral,
+    isosceles,
+    squeezed,
+)
 from skyloom.statistics.two_point import (
     Coherence,
     CoherenceSpectrum,
@@ -41,6 +49,7 @@ from skyloom.statistics.wavelets import (
 __all__ = [
     "CAS",
     "PDF",
+    "Bispectrum",
     "Coherence",
     "CoherenceSpectrum",
     "CrossSpectrum",
@@ -59,10 +68,14 @@ __all__ = [
     "RadialProfile",
     "Scattering",
     "Spectrum",
+    "TriangleBispectrum",
     "WaveletScattering",
+    "bispectrum",
     "coherence",
     "cross_spectrum",
+    "equilateral",
     "gaussian_minkowski",
+    "isosceles",
     "isotropic",
     "mass_radius",
     "minkowski_functionals",
@@ -75,4 +88,5 @@ __all__ = [
     "radial_profile",
     "scattering",
     "scattering_features",
+    "squeezed",
 ]

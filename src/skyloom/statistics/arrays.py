@@ -74,13 +74,14 @@ def spatial_dims(fields: Any) -> int:
     return len(shape) - 1
 
 
-def product_unit(units: Sequence[str], box_unit: str, lengths: int) -> str:
+def product_unit(units: Sequence[str], box_unit: str, lengths: int, *, power: int = 1) -> str:
     """Return the unit of a product of fields times a power of the length of the box.
 
     Args:
         units: Unit of each factor; of a logarithmic one, such as ``dex(K)``, the unit ``dex`` is left.
         box_unit: Unit of the box.
         lengths: Power of the length.
+        power: Power of each factor.
 
     Returns:
         A unit as text.
@@ -96,5 +97,5 @@ def product_unit(units: Sequence[str], box_unit: str, lengths: int) -> str:
 
     product = parse(box_unit) ** lengths
     for unit in map(parse, units):
-        product = product * getattr(unit, "function_unit", unit)
+        product = product * getattr(unit, "function_unit", unit) ** power
     return str(product.to_string())

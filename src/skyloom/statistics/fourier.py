@@ -23,7 +23,7 @@ from scipy import sparse
 
 Array = NDArray[Any]
 
-_CHUNK = 2**19  # cells transformed at once
+_CHUNK = 2**17  # cells transformed at once
 _SLAB = 2**17  # modes of each field that are squared and summed at once
 
 
