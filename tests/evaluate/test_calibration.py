@@ -11,7 +11,8 @@ from scipy.stats import norm
 
 from skyloom.errors import DataError, LeakError, ShapeError, UsageError
 from skyloom.evaluate import scores
-from skyloom.evaluate.calibration import Conformal, sbc, tarp
+from skyloom.evaluate.calibration import sbc, tarp
+from skyloom.evaluate.conformal import Conformal
 
 LEVELS = (0.68, 0.95)
 

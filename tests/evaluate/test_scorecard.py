@@ -11,7 +11,7 @@ import xarray as xr
 from skyloom.errors import DataError, UsageError
 from skyloom.evaluate import scores
 from skyloom.evaluate.bootstrap import clustered
-from skyloom.evaluate.calibration import Conformal
+from skyloom.evaluate.conformal import Conformal
 from skyloom.evaluate.scorecard import as_json, scorecard, spread
 from skyloom.tasks.prediction import prediction
 

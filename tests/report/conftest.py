@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from skyloom.evaluate.calibration import Conformal
+from skyloom.evaluate.conformal import Conformal
 from skyloom.evaluate.scorecard import scorecard, spread
 from skyloom.evaluate.statistics import compute
 from skyloom.report import build

@@ -10,7 +10,7 @@ import xarray as xr
 
 from skyloom.errors import DataError, UsageError
 from skyloom.fields.transforms import ids_digest
-from skyloom.tasks.infer import Infer, available_parameters
+from skyloom.tasks.infer import Infer
 
 
 def make_table(n: int = 50, seed: int = 0) -> xr.Dataset:
@@ -51,7 +51,7 @@ def test_physical_units_return_exactly():
     table = make_table()
     task = Infer(parameters=["R_BUBBLE_MAX"]).fit(table)
     y = task.targets(table).astype(float)
-    p = task.to_physical(
+    p = task.interpret(
         {"mean": y, "sd": np.ones_like(y), "samples": np.repeat(y[:, None], 3, axis=1)},
         table,
         side="validation",
@@ -77,7 +77,7 @@ def test_prediction_follows_a_change_of_units():
         R_BUBBLE_MAX=("sample", 1000 * table.R_BUBBLE_MAX.values, table.R_BUBBLE_MAX.attrs)
     )
     y = {"mean": np.linspace(-1, 1, 50)[:, None], "sd": np.full((50, 1), 0.3)}
-    mpc, other = (Infer(parameters=["R_BUBBLE_MAX"]).fit(t).to_physical(y, t) for t in (table, kpc))
+    mpc, other = (Infer(parameters=["R_BUBBLE_MAX"]).fit(t).interpret(y, t) for t in (table, kpc))
     for name in ("mean", "sd", "lower", "upper"):
         assert other[name].values == pytest.approx(1000 * mpc[name].values)
 
@@ -123,7 +123,3 @@ def test_constant_parameter_is_refused():
 def test_wrong_arguments_are_refused(arguments, text):
     with pytest.raises(UsageError, match=text):
         Infer(**arguments)
-
-
-def test_only_parameters_and_labels_are_available():
-    assert available_parameters(make_table()) == ["x_HI", "x_HI_slice", "R_BUBBLE_MAX"]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from skyloom.recipe import Recipe
 
 TEST = "evaluate/test/metrics.json"
+#: The score to look at first, and what stands beside it.
+_SHOWN = {"r2": ("r2",), "balanced_accuracy": ("balanced_accuracy", "accuracy")}
+_WORDS = {"r2": "R²", "balanced_accuracy": "balanced accuracy", "accuracy": "accuracy"}
+_COMPARED = ("r2", "rmse", "balanced_accuracy", "accuracy", "ece", "coverage_68", "coverage_95")
 
 
 def run(
@@ -67,26 +71,29 @@ def run(
 
 
 def headline(folder: Path) -> list[tuple[str, ...]]:
-    """Return the table that a run ends with, header first: R² of the run, its variants and its baselines.
+    """Return the table that a run ends with, header first: the run, its variants and its best baseline.
 
     Args:
         folder: The run's folder.
 
     Returns:
-        Rows of text: what, then for each parameter R² on the test side with its 95 % interval.
+        Rows of text: what, then for each parameter R² on the test side with its 95 % interval; for classes
+        their balanced and their plain accuracy.
     """
     metrics = _metrics(folder)
-    names = list(metrics["parameters"])
-    rows = [("", *(f"R² of {name}" for name in names))]
+    columns = [
+        (name, score) for name in metrics["parameters"] for score in _SHOWN[metrics.get("headline", "r2")]
+    ]
+    rows = [("", *(f"{_WORDS[score]} of {name}" for name, score in columns))]
     where = "leaky split" if metrics["leaky"] else f"{metrics['groups']} unseen simulations"
-    rows.append((f"network, {where}", *_r2(metrics, names)))
+    rows.append((f"network, {where}", *_cells(metrics, columns)))
     for child in sorted((folder / "variants").glob(f"*/{TEST}")):
         found = json.loads(child.read_text(encoding="utf-8"))
         label = child.parents[2].name + (" (leaky)" if found["leaky"] else "")
-        rows.append((f"variant {label}", *_r2(found, names)))
-    best = _best_baseline(metrics, names[0])
+        rows.append((f"variant {label}", *_cells(found, columns)))
+    best = _best_baseline(metrics, columns[0])
     if best:
-        rows.append((f"best baseline: {best}", *_r2(metrics, names, ("baselines", best))))
+        rows.append((f"best baseline: {best}", *_cells(metrics, columns, ("baselines", best))))
     return rows
 
 
@@ -106,7 +113,7 @@ def compare(folders: list[Path]) -> list[dict[str, Any]]:
             "groups": metrics["groups"],
         }
         for name, found in metrics["parameters"].items():
-            for score in ("r2", "rmse", "coverage_68", "coverage_95"):
+            for score in _COMPARED:
                 if score in found["scores"]:
                     row[f"{score} {name}"] = found["scores"][score]["value"]
         rows.append(row)
@@ -148,22 +155,25 @@ def _metrics(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _r2(metrics: dict[str, Any], names: list[str], where: tuple[str, ...] = ("scores",)) -> list[str]:
+def _cells(
+    metrics: dict[str, Any], columns: list[tuple[str, str]], where: tuple[str, ...] = ("scores",)
+) -> list[str]:
     cells = []
-    for name in names:
+    for name, shown in columns:
         scores = metrics["parameters"].get(name, {})
         for key in where:
             scores = scores.get(key, {})
-        score = scores.get("r2")
+        score = scores.get(shown)
         numbers = [(score or {}).get(key) for key in ("value", "low", "high")]
         value, low, high = ("-" if number is None else f"{number:.3f}" for number in numbers)
         cells.append(value if low == "-" else f"{value} [{low}, {high}]")
     return cells
 
 
-def _best_baseline(metrics: dict[str, Any], parameter: str) -> str:
+def _best_baseline(metrics: dict[str, Any], column: tuple[str, str]) -> str:
+    parameter, score = column
     found = metrics["parameters"][parameter].get("baselines", {})
     scored = {
-        name: scores["r2"]["value"] for name, scores in found.items() if scores["r2"]["value"] is not None
+        name: scores[score]["value"] for name, scores in found.items() if scores[score]["value"] is not None
     }
     return max(scored, key=scored.__getitem__) if scored else ""

@@ -11,10 +11,12 @@ from skyloom import registry
 from skyloom.api.data import BLOCK, Samples, check_same_data, samples
 from skyloom.api.trained import Run, load_run, timed_outputs
 from skyloom.errors import DataError, UsageError, nearest
-from skyloom.evaluate.calibration import Conformal
 from skyloom.evaluate.floors import label_noise
+from skyloom.evaluate.repair import fit_repair
 from skyloom.evaluate.scorecard import scorecard
 from skyloom.runs import SIDES, atomic_path, write_text
+from skyloom.tasks import classes
+from skyloom.tasks import prediction as numbers
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,8 +29,8 @@ SEED = 0  #: of posterior draws and of the choice of maps to explain
 def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     """Judge a trained run on one side and write ``evaluate/<side>/``.
 
-    The widths of the intervals are fitted on the validation side first, so a look at the test side never
-    changes anything but the count of looks.
+    The repair of its errors is fitted on the validation side first, so a look at the test side never changes
+    anything but the count of looks.
 
     Args:
         path: The run's folder.
@@ -46,18 +48,15 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     run, data = _finished(path)
     run.calibration = None
     raw, _ = _predicted(run, data, "validation")
-    run.calibration = Conformal.fit(raw, levels=run.task.levels)
+    run.calibration = fit_repair(raw, run.task.levels)
     run.folder.write_json("calibration.json", run.calibration.state())
     looks = run.folder.look(side)
     prediction, seconds = _predicted(run, data, side)
-    train = data.table.isel(sample=np.isin(data.table["sample"].values, run.split.sides["train"]))
-    here = data.table.sel(sample=prediction["sample"].values)
-    floor = label_noise(train, here, run.task.parameters, levels=run.task.levels, scores=run.task.score_names)
     settings = run.recipe.evaluate
     metrics = scorecard(
         prediction,
         baselines=_baselines(run, data, side),
-        floors={} if floor is None else {"label_noise": floor},
+        floors=_floors(run, data, prediction),
         bootstrap=settings.bootstrap,
         seed=settings.seed,
         looks=looks,
@@ -101,7 +100,7 @@ def explain(path: Path) -> list[Path]:
         raw=raw,
         transform=standardise,
         groups=table["group"].values,
-        parameters=run.task.parameters,
+        parameters=run.task.columns,
         periodic=data.periodic,
     )
     written = []
@@ -163,26 +162,20 @@ def predicted(output: Path) -> list[tuple[str, ...]]:
         output: What :func:`predict` wrote.
 
     Returns:
-        Rows of text: simulation, redshift, maps, parameter, mean prediction, mean error of one map; with
-        known truth, the bias.
+        Rows of text: simulation, redshift, maps, and what ``summary_rows`` of the prediction says of them.
     """
     import xarray as xr
 
-    rows: list[tuple[str, ...]] = [
-        ("simulation", "redshift", "maps", "parameter", "predicted", "sd of a map", "truth", "bias")
-    ]
     with xr.open_dataset(output, engine="h5netcdf") as ds:
+        summed = classes.summary_rows if classes.answers(ds) == "classes" else numbers.summary_rows
+        header, _ = summed(ds)
+        rows: list[tuple[str, ...]] = [("simulation", "redshift", "maps", *header)]
         # A set without redshifts has NaN, which equals nothing: text tells them apart.
         groups, z = ds["group"].values, np.array([f"{value:.2f}" for value in ds["redshift"].values])
         for group, redshift in sorted(set(zip(groups.tolist(), z.tolist(), strict=True))):
-            here = (groups == group) & (z == redshift)
-            for name in ds["parameter"].values:
-                one = ds.isel(sample=here).sel(parameter=name)
-                mean, truth = float(one["mean"].mean()), float(one["truth"].mean())
-                sd = f"{float(one['sd'].mean()):.3f}" if "sd" in one else "-"
-                known = (f"{truth:.3f}", f"{mean - truth:+.3f}") if np.isfinite(truth) else ("-", "-")
-                count = str(one.sizes["sample"])
-                rows.append((group, redshift, count, str(name), f"{mean:.3f}", sd, *known))
+            here = np.flatnonzero((groups == group) & (z == redshift))
+            told = summed(ds.isel(sample=here))[1]
+            rows += [(group, redshift, str(len(here)), *row) for row in told]
     return rows
 
 
@@ -227,11 +220,28 @@ def _baselines(run: Run, data: Samples, side: str) -> dict[str, xr.Dataset]:
     specs = run.recipe.evaluate.baselines
     for name, spec in zip(labels(specs), specs, strict=True):
         baseline = registry.build(spec, "baseline")
-        baseline.fit(maps, targets, table["group"].values, box=data.box, periodic=data.periodic)
+        baseline.fit(
+            maps,
+            targets,
+            table["group"].values,
+            box=data.box,
+            periodic=data.periodic,
+            answers=run.task.answers,
+        )
         outputs = baseline.predict(run.inputs(data.maps(here)))
         side_table = data.reader.table.isel(sample=here)
-        found[name] = run.task.to_physical(outputs, side_table, side=side, leaky=run.split.leaky)
+        found[name] = run.task.interpret(outputs, side_table, side=side, leaky=run.split.leaky)
     return found
+
+
+def _floors(run: Run, data: Samples, prediction: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The best that can be reached: for parameters, what the noise of the labels allows."""
+    if run.task.answers != "parameters":
+        return {}
+    train = data.table.isel(sample=np.isin(data.table["sample"].values, run.split.sides["train"]))
+    here = data.table.sel(sample=prediction["sample"].values)
+    floor = label_noise(train, here, run.task.columns, levels=run.task.levels, scores=run.task.score_names)
+    return {} if floor is None else {"label_noise": floor}
 
 
 def _statistics(run: Run, data: Samples, side: str) -> xr.Dataset:

@@ -12,7 +12,7 @@ import numpy as np
 from skyloom import recipe as recipes
 from skyloom import registry
 from skyloom.errors import DataError, nearest
-from skyloom.evaluate.calibration import Conformal
+from skyloom.evaluate.repair import Repair, repair_from_state
 from skyloom.fields.transforms import FieldTransforms
 from skyloom.runs import RunFolder
 from skyloom.splits import Split
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from skyloom.methods.base import Method
     from skyloom.recipe import Recipe
-    from skyloom.tasks.infer import Infer
+    from skyloom.tasks.base import Task
 
 BATCH = 256
 PIXEL_TOLERANCE = 0.01
@@ -40,7 +40,7 @@ class Run:
         task: The task, fitted.
         method: The trained method, in evaluation mode.
         transforms: The transforms, fitted on the train side.
-        calibration: Interval widths fitted on the validation side; absent before the first evaluation.
+        calibration: Repair of its errors, fitted on the validation side; absent before the first evaluation.
 
     Example:
         ``skyloom.load_run("runs/neutral-fraction").predict(skyloom.open("my-maps"))``
@@ -48,10 +48,10 @@ class Run:
 
     folder: RunFolder
     recipe: Recipe
-    task: Infer
+    task: Task
     method: Method
     transforms: FieldTransforms
-    calibration: Conformal | None
+    calibration: Repair | None
 
     @property
     def split(self) -> Split:
@@ -78,7 +78,7 @@ class Run:
         return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
     def predict(self, ds: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-        """Return what the network infers from the maps of a field set.
+        """Return what the network answers for the maps of a field set.
 
         Args:
             ds: A field set with the fields of the recipe, in any units that convert to those of the training;
@@ -86,9 +86,11 @@ class Run:
             seed: Seed of posterior draws.
 
         Returns:
-            ``mean`` and, where the method knows it, ``sd``, ``lower`` and ``upper`` by level (repaired on
-            the validation side), all ``(sample, parameter)`` in physical units; ``truth`` is NaN for labels
-            that the set does not have. ``attrs["note"]`` says where the maps are unlike those trained on.
+            The prediction of the task, its errors repaired on the validation side. Parameters: ``mean`` and,
+            where the method knows it, ``sd``, ``lower`` and ``upper`` by level, all ``(sample, parameter)``
+            in physical units; ``truth`` is NaN for labels that the set does not have. Classes:
+            ``probability`` ``(sample, class)`` and ``set`` by level; ``truth`` is -1 without a label.
+            ``attrs["note"]`` says where the maps are unlike those trained on.
 
         Raises:
             DataError: A field is missing, or its maps are not finite.
@@ -101,8 +103,8 @@ class Run:
         return found
 
     def interpret(self, outputs: dict[str, np.ndarray], table: xr.Dataset, *, side: str = "") -> xr.Dataset:
-        """Return standardised outputs as a prediction in physical units, intervals repaired."""
-        found = self.task.to_physical(outputs, table, side=side, leaky=self.split.leaky)
+        """Return a method's outputs as a prediction of the task, its errors repaired."""
+        found = self.task.interpret(outputs, table, side=side, leaky=self.split.leaky)
         return found if self.calibration is None else self.calibration.apply(found)
 
     def _note(self, ds: xr.Dataset) -> str:
@@ -172,7 +174,7 @@ def load_run(path: Path | str) -> Run:
         task=task_class.from_state(folder.read_json("task.json")),
         method=method.eval(),
         transforms=FieldTransforms.from_state(folder.read_json("transforms.json")["fields"]),
-        calibration=Conformal.from_state(calibration) if calibration else None,
+        calibration=repair_from_state(calibration) if calibration else None,
     )
 
 

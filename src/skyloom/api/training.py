@@ -19,7 +19,7 @@ from skyloom.splits import AuditedSplit, Split, audit, fingerprint
 
 if TYPE_CHECKING:
     from skyloom.recipe import Recipe
-    from skyloom.tasks.infer import Infer
+    from skyloom.tasks.base import Task
 
 Progress = Callable[[int, int], None]
 
@@ -70,6 +70,7 @@ def train(
     from skyloom.loading import MapDataModule
     from skyloom.training import fit
 
+    check_answers(recipe)
     run = _open(folder, recipe, resume=resume, force=force)
     if (resume or _is_first()) and run.has("provenance.json") and run.complete:
         return run.path
@@ -101,6 +102,27 @@ def train(
     if _is_first():
         run.mark("trained")
     return run.path
+
+
+def check_answers(recipe: Recipe) -> None:
+    """Raise unless method and baselines can give what the task asks for, before anything is trained.
+
+    Args:
+        recipe: The recipe.
+
+    Raises:
+        UsageError: One of them predicts parameters where classes are asked for, or the other way round.
+    """
+    task: Any = registry.get(recipe.task["name"], "task")
+    for kind, spec in [("method", recipe.method), *(("baseline", b) for b in recipe.evaluate.baselines)]:
+        found: dict[str, Any] = {name: registry.get(name, kind) for name in registry.names(kind)}
+        if task.answers not in found[spec["name"]].answers:
+            able = [name for name, component in found.items() if task.answers in component.answers]
+            raise UsageError(
+                f"task '{recipe.task['name']}' asks for {task.answers}, which {kind} '{spec['name']}' does"
+                " not predict",
+                hint=f"use one of {', '.join(able)}",
+            )
 
 
 def assign(recipe: Recipe, data: Samples) -> Split:
@@ -145,10 +167,10 @@ def _audited(recipe: Recipe, data: Samples, run: RunFolder) -> tuple[AuditedSpli
     return audited, transforms
 
 
-def _targets(recipe: Recipe, data: Samples, audited: AuditedSplit) -> tuple[Infer, np.ndarray]:
+def _targets(recipe: Recipe, data: Samples, audited: AuditedSplit) -> tuple[Task, np.ndarray]:
     """Return the task fitted on the train side, and targets for every row of the stored set."""
     table = data.reader.table
-    task: Infer = registry.build(recipe.task, "task")
+    task: Task = registry.build(recipe.task, "task")
     task = task.fit(table.isel(sample=data.rows_of(audited.ids("train"))))
     own = task.targets(data.table)
     targets = np.full((len(data.reader), own.shape[1]), np.nan, dtype=np.float32)

@@ -20,6 +20,9 @@ from skyloom.errors import DataError
 from skyloom.evaluate import scores
 from skyloom.evaluate.bootstrap import clustered, effective_number
 from skyloom.evaluate.calibration import sbc, tarp
+from skyloom.evaluate.class_scorecard import DEFAULT_SCORES as CLASS_SCORES
+from skyloom.evaluate.class_scorecard import check_classes, class_parts, score_node
+from skyloom.tasks.classes import answers
 from skyloom.tasks.prediction import central_interval
 
 DEFAULT_SCORES = ("r2", "rmse", "bias", "correlation", "chi2", "coverage_68", "coverage_95")
@@ -38,8 +41,8 @@ def scorecard(
     """Judge a prediction on one side.
 
     Args:
-        prediction: Of ``n`` samples with finite truth (``skyloom.tasks.prediction``); its attribute
-            ``scores`` names what is computed.
+        prediction: Of ``n`` samples with truth (``skyloom.tasks.prediction`` or ``skyloom.tasks.classes``);
+            its attribute ``scores`` names what is computed, the one to look at first in front.
         baselines: Predictions of the same samples by simple methods, by name.
         floors: Predictions of the same samples from what is known of them, such as the limit that noisy
             labels set, by name; parameters may be missing.
@@ -49,12 +52,14 @@ def scorecard(
         seconds_per_sample: Time of a prediction.
 
     Returns:
-        JSON values: ``side, samples, groups, leaky, looks, intervals, seconds_per_sample``;
+        JSON values: ``side, samples, groups, leaky, looks, intervals, seconds_per_sample``; ``headline``, the
+        score to look at first;
         ``parameters[p]`` with ``unit``, ``scores``, ``baselines[name]``, ``floors[name]``, where a score is
         ``{"value", "low", "high", "groups", "samples", "effective"}`` (``rmse`` and ``bias`` in the
         parameter's unit; ``effective``: how many independent maps would give that error);
         ``calibration`` with ``raw`` (coverage before repair) if the intervals were repaired, ``sbc`` and
-        ``tarp`` if there are posterior samples.
+        ``tarp`` if there are posterior samples. Classes stand there as one parameter, with what
+        ``skyloom.evaluate.class_scorecard`` adds.
 
     Raises:
         DataError: A truth or an estimate is not finite, or a baseline is of other samples.
@@ -68,9 +73,17 @@ def scorecard(
         >>> round(card["parameters"]["x_HI"]["scores"]["r2"]["value"], 4), card["groups"], card["samples"]
         (0.9375, 2, 3)
     """
-    _check(prediction)
-    names = str(prediction.attrs.get("scores", "")).split() or list(DEFAULT_SCORES)
+    classes = answers(prediction) == "classes"
     others = {"baselines": baselines or {}, "floors": floors or {}}
+    _check(prediction)
+    for values in others.values():
+        for name, other in values.items():
+            _check(other, like=prediction, name=name)
+    names = str(prediction.attrs.get("scores", "")).split() or list(
+        CLASS_SCORES if classes else DEFAULT_SCORES
+    )
+    parts = class_parts if classes else _parameter_parts
+    parameters, calibration = parts(prediction, others, names, draws=bootstrap, seed=seed)
     card = {
         "side": str(prediction.attrs.get("side", "")),
         "samples": prediction.sizes["sample"],
@@ -78,8 +91,9 @@ def scorecard(
         "leaky": bool(prediction.attrs.get("leaky", 0)),
         "looks": looks,
         "intervals": str(prediction.attrs.get("intervals", "none")),
-        "parameters": _parameters(prediction, others, names, bootstrap, seed),
-        "calibration": _calibration(prediction, names, bootstrap, seed),
+        "headline": names[0],
+        "parameters": parameters,
+        "calibration": calibration,
         "seconds_per_sample": seconds_per_sample,
     }
     cleaned: dict[str, Any] = as_json(card)
@@ -135,14 +149,15 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def _parameters(
+def _parameter_parts(
     prediction: xr.Dataset,
     others: Mapping[str, Mapping[str, xr.Dataset]],
     names: Sequence[str],
+    *,
     draws: int,
     seed: int,
-) -> dict[str, Any]:
-    """Unit and scores of each parameter, those of baselines and floors beside."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Unit and scores of each parameter, those of baselines and floors beside; and the calibration."""
     own = _scores(prediction, names, draws, seed)
     units = prediction["unit"].values if "unit" in prediction.coords else [""] * len(own)
     result: dict[str, Any] = {
@@ -151,11 +166,10 @@ def _parameters(
     }
     for kind, predictions in others.items():
         for other, values in predictions.items():
-            _check(values, like=prediction, name=other)
             for name, scored in _scores(values, names, draws, seed).items():
                 if name in result:
                     result[name][kind][other] = scored
-    return result
+    return result, _calibration(prediction, names, draws, seed)
 
 
 def _scores(prediction: xr.Dataset, names: Sequence[str], draws: int, seed: int) -> dict[str, dict[str, Any]]:
@@ -168,17 +182,7 @@ def _scores(prediction: xr.Dataset, names: Sequence[str], draws: int, seed: int)
     groups = prediction["group"].values
     result, effective = clustered(stacked, groups, draws=draws, seed=seed), effective_number(stacked, groups)
     return {
-        str(parameter): {
-            name: {
-                "value": result.value[s, p],
-                "low": result.low[s, p],
-                "high": result.high[s, p],
-                "groups": result.groups,
-                "samples": result.samples,
-                "effective": effective[s, p],
-            }
-            for s, name in enumerate(present)
-        }
+        str(parameter): {name: score_node(result, effective, (s, p)) for s, name in enumerate(present)}
         for p, parameter in enumerate(prediction["parameter"].values)
     }
 
@@ -226,6 +230,9 @@ def _check(prediction: xr.Dataset, *, like: xr.Dataset | None = None, name: str 
         )
     if like is not None and not np.array_equal(prediction["sample"].values, like["sample"].values):
         raise DataError(f"{who} is of other samples, or in another order, than what it stands beside")
+    if answers(prediction) == "classes":
+        check_classes(prediction, who, like=prediction if like is None else like)
+        return
     for variable in ("truth", "mean", "sd"):
         if variable in prediction:
             bad = np.argwhere(~np.isfinite(prediction[variable].values))

@@ -58,14 +58,14 @@ class Method(lightning.LightningModule, ABC):
 
     Attributes:
         name: The name in the registry.
-        answers: What it predicts, ``parameters`` or ``classes``: a task asks for one of them.
+        answers: What it can predict, of ``parameters`` and ``classes``: a task asks for one of them.
         spec: JSON from which `rebuild` makes the same module.
         optimisation: Makes the optimiser (or any value that Lightning's ``configure_optimizers`` may return)
             from the weights; None gives AdamW with a learning rate of 1e-3.
     """
 
     name: ClassVar[str]
-    answers: ClassVar[str] = "parameters"
+    answers: ClassVar[tuple[str, ...]] = ("parameters",)
 
     def __init__(self, in_channels: int, out_features: int, size: int, arguments: dict[str, Any]) -> None:
         super().__init__()

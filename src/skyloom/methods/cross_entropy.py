@@ -46,7 +46,7 @@ class CrossEntropy(Method):
     """
 
     name = "cross_entropy"
-    answers = "classes"
+    answers = ("classes",)
 
     def __init__(
         self,

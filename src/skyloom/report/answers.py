@@ -22,6 +22,7 @@ from skyloom.report.page import (
     percent,
     with_interval,
 )
+from skyloom.report.words import score_title
 
 NOMINAL = {"coverage_68": 0.68, "coverage_95": 0.95}
 # What the network had not seen, by how the sides were made.
@@ -52,12 +53,13 @@ class Result:
     """How well one parameter was answered."""
 
     name: Markup
+    title: str
     score: Score
     lines: Sequence[Line]
 
     @property
     def value(self) -> str:
-        """R², in as many digits as its interval."""
+        """The score, in as many digits as its interval."""
         return number(self.score.value, digits_of(self.score))
 
     @property
@@ -115,7 +117,7 @@ def opening(run: Artefacts) -> Opening:
     return Opening(
         question=question(run.recipe),
         population=population(run),
-        results=[result(entry) for entry in judged if "r2" in entry.scores],
+        results=[result(entry) for entry in judged if entry.own is not None],
         coverage=held,
         split=split,
         split_good=good,
@@ -136,12 +138,14 @@ def question(recipe: Mapping[str, Any]) -> Markup:
         'What is x<sub>HI</sub>, given a map of T<sub>b</sub>?'
     """
     task, fields = recipe.get("task", {}), recipe.get("data", {}).get("fields", {})
-    wanted = listed([parameter(name) for name in task.get("parameters", [])]) or escape(task.get("name", "?"))
+    asked = [task["label"]] if "label" in task else task.get("parameters", [])
+    wanted = listed([parameter(name) for name in asked]) or escape(task.get("name", "?"))
     seen = listed([parameter(name) for name in fields]) or Markup("the field")
-    verb = "are" if len(task.get("parameters", [])) > 1 else "is"
+    verb = "are" if len(asked) > 1 else "is"
     removed = any(_name(step) == "remove_mean" for steps in fields.values() for step in steps or [])
     without = ", its mean removed" if removed else ""
-    return Markup("What {} {}, given a map of {}{}?").format(verb, wanted, seen, without)
+    start = "Which class of {1} is it" if "label" in task else "What {0} {1}"
+    return Markup(start + ", given a map of {2}{3}?").format(verb, wanted, seen, without)
 
 
 def population(run: Artefacts) -> Markup:
@@ -166,23 +170,24 @@ def population(run: Artefacts) -> Markup:
 
 
 def result(entry: Judged) -> Result:
-    """R² of one parameter beside its baselines and ceilings, on one scale.
+    """The first score of one parameter beside its baselines and ceilings, on one scale.
 
     Args:
-        entry: The scores of the parameter, R² among them.
+        entry: The scores of the parameter, the one to look at first among them.
 
     Returns:
         The network first, then the ceiling, then the baselines from best to worst.
     """
-    rows = [("network", entry.scores["r2"], "run")]
+    own = entry.scores[entry.headline]
+    rows = [("network", own, "run")]
     rows += [
-        (f"ceiling: {floor_name(name)}", s["r2"], "ceiling") for name, s in entry.floors.items() if "r2" in s
+        (f"ceiling: {floor_name(name)}", score, "ceiling") for name, score in entry.rivals("floors").items()
     ]
-    others = [(name, s["r2"], "baseline") for name, s in entry.baselines.items() if "r2" in s]
+    others = [(name, score, "baseline") for name, score in entry.rivals("baselines").items()]
     rows += sorted(others, key=lambda row: -row[1].value)
     low = max(min(0.0, *(score.value for _, score, _ in rows)), -0.5)
     lines = [Line(label.replace("_", " "), Strip(score, low, 1.0, role)) for label, score, role in rows]
-    return Result(parameter(entry.name), entry.scores["r2"], lines)
+    return Result(parameter(entry.name), score_title(entry.headline), own, lines)
 
 
 def floor_name(name: str) -> str:
@@ -245,11 +250,11 @@ def _name(step: Any) -> str:
 
 
 def best_baseline(entry: Judged) -> tuple[str, Score] | None:
-    """The baseline with the highest R² and that score, None without baselines.
+    """The baseline that is best by the first score, and that score; None without baselines.
 
     Example:
         >>> best_baseline(Judged("x", "", {}, {"a": {"r2": Score(0.1)}, "b": {"r2": Score(0.7)}}, {}))[0]
         'b'
     """
-    scored = [(name, scores["r2"]) for name, scores in entry.baselines.items() if "r2" in scores]
+    scored = list(entry.rivals("baselines").items())
     return max(scored, key=lambda pair: np.nan_to_num(pair[1].value, nan=-np.inf)) if scored else None

@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -79,6 +79,9 @@ class Judged:
         scores: Score name to the network's score.
         baselines: Baseline to its scores.
         floors: Floor (the best that can be reached) to its scores.
+        headline: Name of the score that is looked at first.
+        classes: What the scorecard says of classes: ``classes``, ``confusion`` and ``reliability``; empty
+            for a parameter.
     """
 
     name: str
@@ -86,6 +89,18 @@ class Judged:
     scores: Mapping[str, Score]
     baselines: Mapping[str, Mapping[str, Score]]
     floors: Mapping[str, Mapping[str, Score]]
+    headline: str = "r2"
+    classes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def own(self) -> Score | None:
+        """The network's score to look at first."""
+        return self.scores.get(self.headline)
+
+    def rivals(self, kind: str) -> dict[str, Score]:
+        """That score of the ``baselines`` or ``floors`` that have it, by name."""
+        found: Mapping[str, Mapping[str, Score]] = getattr(self, kind)
+        return {name: scores[self.headline] for name, scores in found.items() if self.headline in scores}
 
 
 class Artefacts:
@@ -137,6 +152,8 @@ class Artefacts:
                 _scores(entry.get("scores", {})),
                 {key: _scores(value) for key, value in entry.get("baselines", {}).items()},
                 {key: _scores(value) for key, value in entry.get("floors", {}).items()},
+                str(card.get("headline", "r2")),
+                {key: entry[key] for key in ("classes", "confusion", "reliability") if key in entry},
             )
             for name, entry in card.get("parameters", {}).items()
         ]

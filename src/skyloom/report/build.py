@@ -9,13 +9,15 @@ from skyloom.report.answers import opening
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.frame import draw_all, render
 from skyloom.report.page import Section
-from skyloom.report.sections import errors, evidence, explanations, results, statistics, training
+from skyloom.report.sections import classes, errors, evidence, explanations, results, statistics, training
 
 _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.side_by_side,
     results.predictions,
+    classes.classes,
     results.baselines,
     errors.error_bars,
+    classes.probabilities,
     explanations.explanations,
     evidence.data_and_split,
     statistics.statistics,

@@ -78,8 +78,9 @@ def _head(recipe: Mapping[str, Any]) -> str:
 def _purpose(recipe: Mapping[str, Any]) -> str:
     task, method = _part(recipe, "task"), _part(recipe, "method")
     what = f"Task `{task.get('name', '?')}`"
-    if task.get("parameters"):
-        what += f" of {_code(task['parameters'])}"
+    asked = [task["label"]] if task.get("label") else task.get("parameters")
+    if asked:
+        what += f" of {_code(asked)}"
     inputs = _part(_part(recipe, "data"), "fields")
     if inputs:
         what += f" from maps of {_code(inputs)}"

@@ -9,12 +9,13 @@ tell that they are the train side's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import xarray as xr
 
 from skyloom.errors import DataError, UsageError, nearest
+from skyloom.fields import parameters
 from skyloom.fields.transforms import ids_digest
 from skyloom.tasks.prediction import prediction
 
@@ -36,12 +37,12 @@ class Infer:
         >>> task = Infer(parameters=["x_HI"]).fit(table)
         >>> task.targets(table).ravel().tolist()
         [-1.0, 1.0]
-        >>> p = task.to_physical({"mean": np.array([[0.0], [1.0]])}, table)
+        >>> p = task.interpret({"mean": np.array([[0.0], [1.0]])}, table)
         >>> p["mean"].values.ravel().round(6).tolist()
         [0.4, 0.6]
     """
 
-    baselines: tuple[str, ...] = ("mean", "moments", "spectrum")
+    answers: ClassVar[str] = "parameters"
 
     def __init__(self, *, parameters: list[str], levels: tuple[float, ...] = (0.68, 0.95)) -> None:
         if not parameters or len(set(parameters)) < len(parameters):
@@ -69,6 +70,11 @@ class Infer:
         return ["r2", "rmse", "bias", "correlation", "chi2", *coverage]
 
     @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the targets: the parameters."""
+        return list(self.parameters)
+
+    @property
     def digest(self) -> str:
         """Digest of the ids that the standardisation was fitted on; empty before ``fit``."""
         return self._digest
@@ -88,7 +94,7 @@ class Infer:
             DataError: A parameter is missing from the table, or a value is not finite; the message names
                 the parameter and the nearest one, or the sample.
         """
-        available = available_parameters(table)
+        available = parameters(table)
         columns = []
         for name in self.parameters:
             if name not in available:
@@ -141,7 +147,7 @@ class Infer:
         mean, sd = self._standardisation()
         return np.asarray((self.truth(table) - mean) / sd, dtype=np.float32)
 
-    def to_physical(
+    def interpret(
         self, outputs: Mapping[str, np.ndarray], table: xr.Dataset, *, side: str = "", leaky: bool = False
     ) -> xr.Dataset:
         """Return the prediction in physical units from a method's standardised outputs.
@@ -208,14 +214,3 @@ class Infer:
                 hint="use task = task.fit(table of the train side), or Infer.from_state",
             )
         return self._mean, self._sd
-
-
-def available_parameters(table: xr.Dataset) -> list[str]:
-    """Return the names of the coordinates of a table that can be targets: its parameters and labels.
-
-    Example:
-        >>> coords = {"sample": ["a"], "x_HI": ("sample", [0.5], {"role": "label"})}
-        >>> available_parameters(xr.Dataset(coords=coords))
-        ['x_HI']
-    """
-    return [str(name) for name, c in table.coords.items() if c.attrs.get("role") in ("parameter", "label")]

@@ -121,6 +121,33 @@ def prediction(
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
+def summary_rows(prediction: xr.Dataset) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return what a prediction says on average over its samples, one row a parameter.
+
+    Args:
+        prediction: As this module describes it.
+
+    Returns:
+        The header, and rows of text: parameter, mean prediction, mean error of one sample and, where the
+        truth is known, its mean and the bias.
+
+    Example:
+        >>> pair = ("sample", "parameter")
+        >>> p = xr.Dataset({"mean": (pair, [[0.5], [0.7]]), "truth": (pair, [[0.5], [0.5]])},
+        ...     coords={"parameter": ["x_HI"]})
+        >>> summary_rows(p)[1]
+        [('x_HI', '0.600', '-', '0.500', '+0.100')]
+    """
+    rows: list[tuple[str, ...]] = []
+    for name in prediction["parameter"].values:
+        one = prediction.sel(parameter=name)
+        mean, truth = float(one["mean"].mean()), float(one["truth"].mean())
+        sd = f"{float(one['sd'].mean()):.3f}" if "sd" in one else "-"
+        known = (f"{truth:.3f}", f"{mean - truth:+.3f}") if np.isfinite(truth) else ("-", "-")
+        rows.append((str(name), f"{mean:.3f}", sd, *known))
+    return ("parameter", "predicted", "sd of a map", "truth", "bias"), rows
+
+
 def _coordinates(
     table: xr.Dataset, units: Mapping[str, str], levels: Sequence[float] | None
 ) -> dict[str, Any]:

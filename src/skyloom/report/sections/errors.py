@@ -17,13 +17,15 @@ from skyloom.report.page import Block, Gallery, Missing, Row, Section, Table, nu
 from skyloom.report.style import COLUMN, Plate
 
 
-def error_bars(run: Artefacts) -> Section:
-    """Do the error bars hold on the side that was judged?
+def error_bars(run: Artefacts) -> Section | None:
+    """Do the error bars hold on the side that was judged? None for classes, which have none.
 
     Args:
         run: The artefacts.
     """
     judged, data = run.judged(run.side), run.prediction(run.side)
+    if any(entry.classes for entry in judged):
+        return None
     tests: Mapping[str, Any] = (run.metrics(run.side) or {}).get("calibration") or {}
     blocks: list[Block] = []
     plates = [plate for entry in judged if (plate := _coverage_plate(entry, data))]

@@ -32,16 +32,7 @@ from skyloom.report.page import (
     with_interval,
 )
 from skyloom.report.style import COLUMN, PAGE, Plate, symbol
-
-_TITLES = {
-    "r2": "R²",
-    "rmse": "RMSE",
-    "bias": "bias",
-    "correlation": "correlation",
-    "chi2": "reduced χ²",
-    "coverage_68": "inside 68\u00a0%",
-    "coverage_95": "inside 95\u00a0%",
-}
+from skyloom.report.words import score_label, score_title
 
 
 def side_by_side(run: Artefacts) -> Section | None:
@@ -51,7 +42,7 @@ def side_by_side(run: Artefacts) -> Section | None:
         run: The artefacts.
 
     Returns:
-        A table and a chart of R² for each parameter, leaky variants marked.
+        A table and a chart of the first score of each parameter, leaky variants marked.
     """
     planned: dict[str, Any] = run.recipe.get("variants") or {}
     if not planned and not run.variants:
@@ -68,9 +59,7 @@ def side_by_side(run: Artefacts) -> Section | None:
             continue
         label = escape(name) + (Markup(' <em class="tag leaky">leaky</em>') if member.leaky else "")
         size = f"{card['groups']:,} / {card['samples']:,}"
-        scores = [
-            with_interval(scored[name][p].scores.get("r2") if p in scored[name] else None) for p in columns
-        ]
+        scores = [with_interval(scored[name][p].own if p in scored[name] else None) for p in columns]
         changed = _changes(planned.get(name, {}), run.recipe) if name != "this run" else Markup("")
         mark = "leaky" if member.leaky else "run" if name == "this run" else ""
         rows.append(Row([label, changed, size, *scores], mark))
@@ -78,9 +67,9 @@ def side_by_side(run: Artefacts) -> Section | None:
         "run",
         "what differs",
         "simulations / maps",
-        *(Markup("R² of {}").format(parameter(p)) for p in columns),
+        *(Markup("{} of {}").format(_first_title(p, scored), parameter(p)) for p in columns),
     ]
-    caption = "R² with its 95 % interval over simulations; each row judged on its own test side."
+    caption = "Scores with 95 % intervals over simulations; each row judged on its own test side."
     blocks: list[Block] = [Table(caption, heads, rows)] if rows else []
     plates = [plate for p in columns if (plate := _variant_plate(p, runs, scored))]
     blocks += [Gallery(widened(plates))] if plates else []
@@ -95,13 +84,15 @@ def side_by_side(run: Artefacts) -> Section | None:
     return Section("side-by-side", "Side by side", lead, blocks)
 
 
-def predictions(run: Artefacts) -> Section:
-    """Truth against prediction, residuals by redshift and all scores.
+def predictions(run: Artefacts) -> Section | None:
+    """Truth against prediction, residuals by redshift and all scores; None for classes.
 
     Args:
         run: The artefacts.
     """
     data, judged = run.prediction(run.side), run.judged(run.side)
+    if any(entry.classes for entry in judged):
+        return None
     blocks: list[Block] = []
     if data is None:
         blocks.append(Missing("There are no predictions to draw.", f"skyloom evaluate {run.path}"))
@@ -114,8 +105,8 @@ def predictions(run: Artefacts) -> Section:
             plates += [_redshift_plate(data, name, height) for name in names]
         blocks.append(Gallery(plates))
     if judged:
-        blocks.append(_all_scores(judged))
-        blocks += _seeds(judged)
+        blocks.append(all_scores(judged))
+        blocks += seed_blocks(judged)
     lead = Markup("Every point is a map; maps of one simulation are not independent.")
     judged_on = population(run)
     lead += Markup(" {}.").format(judged_on) if judged_on else ""
@@ -128,7 +119,7 @@ def baselines(run: Artefacts) -> Section:
     Args:
         run: The artefacts.
     """
-    judged = [entry for entry in run.judged(run.side) if "r2" in entry.scores]
+    judged = [entry for entry in run.judged(run.side) if entry.own is not None]
     blocks: list[Block] = []
     compared = [entry for entry in judged if entry.baselines or entry.floors]
     if compared:
@@ -160,8 +151,9 @@ def _variant_plate(
     name: str, runs: Mapping[str, Artefacts], scored: Mapping[str, Mapping[str, Judged]]
 ) -> Plate | None:
     dots = []
+    key = next(entries[name].headline for entries in scored.values() if name in entries)
     for label, entries in scored.items():
-        score = entries[name].scores.get("r2") if name in entries else None
+        score = entries[name].own if name in entries else None
         if score is not None:
             role = "run" if label == "this run" else "variant"
             dots.append(Dot(label, score.value, score.low, score.high, role, leaky=runs[label].leaky))
@@ -169,13 +161,23 @@ def _variant_plate(
         return None
 
     def fill(figure: Figure) -> None:
-        scores_in_rows(dots, figure.add_subplot(), score=f"$R^2$ of {symbol(name)}")
+        scores_in_rows(dots, figure.add_subplot(), score=f"{score_label(key)} of {symbol(name)}")
 
-    alt = f"R² of {name}: " + "; ".join(_spoken(dot) for dot in dots)
+    alt = f"{score_title(key)} of {name}: " + "; ".join(_spoken(dot) for dot in dots)
     caption = (
-        "R² of this run (blue, its interval shaded) and of the variants. Hollow orange: the split leaks."
+        f"{_upper(score_title(key))} of this run (blue, its interval shaded) and of the variants."
+        " Hollow orange: the split leaks."
     )
     return Plate(f"variants-{name}", fill, alt, caption, size=(COLUMN, 1.0 + 0.3 * len(dots)))
+
+
+def _first_title(name: str, scored: Mapping[str, Mapping[str, Judged]]) -> str:
+    """Title of the score to look at first, of a parameter in any run that has it."""
+    return score_title(next(entries[name].headline for entries in scored.values() if name in entries))
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _truth_plate(data: xr.Dataset, name: str, judged: list[Judged]) -> Plate:
@@ -217,7 +219,12 @@ def _redshift_plate(data: xr.Dataset, name: str, height: float) -> Plate:
     return Plate(f"redshift-{name}", fill, alt, caption, size=(COLUMN, height))
 
 
-def _all_scores(judged: list[Judged]) -> Table:
+def all_scores(judged: Sequence[Judged]) -> Table:
+    """A table of every score, and of the independent maps that each is worth.
+
+    Args:
+        judged: The scores of the parameters.
+    """
     names = list(dict.fromkeys(name for entry in judged for name in entry.scores))
     rows = []
     for entry in judged:
@@ -233,7 +240,7 @@ def _all_scores(judged: list[Judged]) -> Table:
         "All scores with 95 % intervals over simulations. RMSE and bias in the unit of the parameter. Maps "
         "of one simulation repeat each other: the second line says how many independent ones err as little."
     )
-    return Table(caption, ["parameter", *(_TITLES.get(name, name.replace("_", " ")) for name in names)], rows)
+    return Table(caption, ["parameter", *(score_title(name) for name in names)], rows)
 
 
 def _worth(score: Score | None) -> str:
@@ -249,58 +256,56 @@ def _shown(name: str, score: Score | None) -> Markup:
     return Markup("<b>{}</b>").format(percent(score.value)) + (bounds if score.bounded else "")
 
 
-def _seeds(judged: list[Judged]) -> list[Block]:
-    repeated = [entry for entry in judged if len(entry.scores.get("r2", Score(0.0)).seeds) > 1]
+def seed_blocks(judged: Sequence[Judged]) -> list[Block]:
+    """The first score of each training seed; nothing for one seed.
+
+    Args:
+        judged: The scores of the parameters.
+    """
+    repeated = [(entry, entry.own) for entry in judged if entry.own is not None and len(entry.own.seeds) > 1]
     if not repeated:
         return []
     rows = []
-    for entry in repeated:
-        score = entry.scores["r2"]
+    for entry, score in repeated:
         sd = float(np.std(score.seeds, ddof=1))
         rows.append(
             Row([parameter(entry.name), *map(number, score.seeds), number(score.value), number(sd, 4)])
         )
-    count = len(repeated[0].scores["r2"].seeds)
+    count = len(repeated[0][1].seeds)
     heads = ["parameter", *(f"training {i + 1}" for i in range(count)), "mean", "sd"]
     caption = (
-        f"R² of {count} trainings that differ only in their seed. All scores on this page are their mean."
+        f"{_upper(score_title(repeated[0][0].headline))} of {count} trainings that differ only in their seed."
+        " All scores on this page are their mean."
     )
-    return [Gallery(widened([_seed_plate(entry) for entry in repeated])), Table(caption, heads, rows)]
+    return [
+        Gallery(widened([_seed_plate(entry, score) for entry, score in repeated])),
+        Table(caption, heads, rows),
+    ]
 
 
-def _seed_plate(entry: Judged) -> Plate:
-    score = entry.scores["r2"]
-
+def _seed_plate(entry: Judged, score: Score) -> Plate:
     def fill(figure: Figure) -> None:
-        label = f"$R^2$ of {symbol(entry.name)}"
+        label = f"{score_label(entry.headline)} of {symbol(entry.name)}"
         seeds(np.array(score.seeds), figure.add_subplot(), label=label, interval=(score.low, score.high))
 
-    alt = f"R² of {entry.name} by training seed: " + ", ".join(number(value) for value in score.seeds)
-    return Plate(f"seeds-{entry.name}", fill, alt, "R² of each training seed.", size=(COLUMN, 2.3))
+    title = score_title(entry.headline)
+    alt = f"{title} of {entry.name} by training seed: " + ", ".join(number(value) for value in score.seeds)
+    caption = f"{_upper(title)} of each training seed."
+    return Plate(f"seeds-{entry.name}", fill, alt, caption, size=(COLUMN, 2.3))
 
 
 def _baseline_plate(entry: Judged) -> Plate:
-    own = entry.scores["r2"]
+    own = entry.scores[entry.headline]
     dots = [Dot("this network", own.value, own.low, own.high, "run")]
-    for name, scores in entry.floors.items():
-        if "r2" in scores:
-            dots.append(
-                Dot(
-                    f"ceiling: {floor_name(name)}",
-                    scores["r2"].value,
-                    scores["r2"].low,
-                    scores["r2"].high,
-                    "ceiling",
-                )
-            )
-    others = [(name, scores["r2"]) for name, scores in entry.baselines.items() if "r2" in scores]
-    for name, score in sorted(others, key=lambda pair: -pair[1].value):
+    for name, score in entry.rivals("floors").items():
+        dots.append(Dot(f"ceiling: {floor_name(name)}", score.value, score.low, score.high, "ceiling"))
+    for name, score in sorted(entry.rivals("baselines").items(), key=lambda pair: -pair[1].value):
         dots.append(Dot(name.replace("_", " "), score.value, score.low, score.high))
-    alt = f"R² of {entry.name}: " + "; ".join(_spoken(dot) for dot in dots)
-    caption = Markup("R² of {} with 95 % intervals over simulations; shaded: that of the network.").format(
-        parameter(entry.name)
-    )
-    draw = partial(_fill_rows, dots, f"$R^2$ of {symbol(entry.name)}")
+    title = score_title(entry.headline)
+    alt = f"{title} of {entry.name}: " + "; ".join(_spoken(dot) for dot in dots)
+    what = "{} of {} with 95 % intervals over simulations; shaded: that of the network."
+    caption = Markup(what).format(_upper(title), parameter(entry.name))
+    draw = partial(_fill_rows, dots, f"{score_label(entry.headline)} of {symbol(entry.name)}")
     return Plate(f"baselines-{entry.name}", draw, alt, caption, size=(COLUMN, 1.0 + 0.3 * len(dots)))
 
 
@@ -310,13 +315,19 @@ def _fill_rows(dots: list[Dot], label: str, figure: Figure) -> None:
 
 def _baseline_table(compared: list[Judged]) -> Table:
     names = list(dict.fromkeys(name for entry in compared for name in (*entry.floors, *entry.baselines)))
-    rows = [Row(["this network", *(with_interval(entry.scores["r2"]) for entry in compared)], "run")]
+    rows = [Row(["this network", *(with_interval(entry.own) for entry in compared)], "run")]
     for name in names:
-        found = [(entry.floors.get(name) or entry.baselines.get(name) or {}).get("r2") for entry in compared]
+        found = [(entry.rivals("floors") | entry.rivals("baselines")).get(name) for entry in compared]
         ceiling = any(name in entry.floors for entry in compared)
         label = f"ceiling: {floor_name(name)}" if ceiling else name.replace("_", " ")
         rows.append(Row([label, *map(with_interval, found)], "ceiling" if ceiling else ""))
-    heads = ["method", *(Markup("R² of {}").format(parameter(entry.name)) for entry in compared)]
+    heads = [
+        "method",
+        *(
+            Markup("{} of {}").format(score_title(entry.headline), parameter(entry.name))
+            for entry in compared
+        ),
+    ]
     return Table("The same numbers as a table.", heads, rows)
 
 
@@ -325,21 +336,26 @@ def _gain(entry: Judged) -> Markup | None:
     if best is None:
         return None
     name, score = best
-    own = entry.scores["r2"]
+    own = entry.scores[entry.headline]
     part = 1.0 - (1.0 - own.value) / (1.0 - score.value) if score.value < 1.0 else 0.0
     verb = "removes" if part >= 0 else "adds"
-    sentence = (
-        "For {} the best baseline is {} (R² {}); the network {} {:.0f} % of the variance that it leaves."
-    )
+    what = "variance that it leaves" if entry.headline == "r2" else "errors that it makes"
+    sentence = "For {} the best baseline is {} ({} {}); the network {} {:.0f} % of the {}."
     return Markup(sentence).format(
-        parameter(entry.name), name.replace("_", " "), number(score.value), verb, 100 * abs(part)
+        parameter(entry.name),
+        name.replace("_", " "),
+        score_title(entry.headline),
+        number(score.value),
+        verb,
+        100 * abs(part),
+        what,
     )
 
 
 def _above(entry: Judged) -> Markup | None:
     """What it means where the network does better than the ceiling of the label noise."""
-    ceiling = (entry.floors.get("label_noise") or {}).get("r2")
-    if ceiling is None or entry.scores["r2"].value <= ceiling.value:
+    ceiling = entry.rivals("floors").get("label_noise")
+    if ceiling is None or entry.scores[entry.headline].value <= ceiling.value:
         return None
     sentence = (
         "For {} the network stands above the label-noise ceiling. That limits who knows the map's own "
