@@ -26,7 +26,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skyloom.errors import UsageError
-from skyloom.statistics.arrays import checked
+from skyloom.statistics.arrays import checked, product_unit, spatial_dims
 
 Array = NDArray[Any]
 
@@ -285,9 +285,7 @@ class MinkowskiFunctionals:
         Raises:
             As ``minkowski_functionals``; UnitError if a unit cannot be parsed.
         """
-        from skyloom.units import parse
-
-        dims = np.ndim(maps) - 1
+        dims = spatial_dims(maps)
         m = minkowski_functionals(
             maps,
             box,
@@ -306,7 +304,7 @@ class MinkowskiFunctionals:
             name: (
                 ("sample", "threshold"),
                 getattr(m, name),
-                {"units": (parse(box_unit) ** power).to_string(), "long_name": text},
+                {"units": product_unit([], box_unit, power), "long_name": text},
             )
             for name, (text, power) in said.items()
             if name != "curvature" or dims == 3
