@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -49,14 +50,22 @@ def test_import_hands_over_format_and_options(api: Any, skyloom_command: Command
         "pandas_pickle",
         "--set",
         "redshift=[7, 8]",
+        "--dtype",
+        "float32",
         "-q",
     ]
     assert skyloom_command(*words).exit_code == 0
-    options = {"format": "pandas_pickle", "options": {"redshift": [7, 8]}, "progress": "quiet"}
+    options = {"format": "pandas_pickle", "options": {"redshift": [7, 8]}}
+    options |= {"dtype": "float32", "progress": "quiet"}
     assert api.calls == [("import_", (Path("maps.pkl.gz"), Path("out")), options)]
 
 
-def test_inspect_prints_the_summary(api: Any, skyloom_command: Command) -> None:
-    api.answers = {"inspect": types.SimpleNamespace(text=lambda: "T_b [mK]\nx_HI []")}
-    assert skyloom_command("inspect", "maps").stdout == "T_b [mK]\nx_HI []\n"
-    assert api.calls == [("inspect", (Path("maps"),), {"format": None})]
+def test_inspect_prints_the_page_and_writes_it(api: Any, skyloom_command: Command, tmp_path: Path) -> None:
+    summary = types.SimpleNamespace(
+        text=lambda width: f"T_b [mK]\n  note     {width}", content=lambda: {"n": 2}
+    )
+    api.answers = {"inspect": summary}
+    assert skyloom_command("inspect", "maps").stdout == "T_b [mK]\n  note     200\n"
+    assert api.calls == [("inspect", (Path("maps"),), {"format": None, "progress": None})]
+    assert skyloom_command("inspect", "maps", "-q", "--json", str(tmp_path / "found.json")).exit_code == 0
+    assert json.loads((tmp_path / "found.json").read_text()) == {"n": 2}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skyloom import formats, registry
 from skyloom.api.progress import counting
+from skyloom.errors import FormatError
 from skyloom.fields import store
 from skyloom.fields.packing import pack
+from skyloom.formats import doctor
 from skyloom.formats.inspect import Summary, summarise
 
 
@@ -57,6 +60,7 @@ def import_(
     *,
     format: str | None = None,
     options: dict[str, Any] | None = None,
+    dtype: str | None = None,
     progress: str | None = None,
 ) -> Path:
     """Read a native file and write it as a field set.
@@ -66,16 +70,43 @@ def import_(
         folder: Where the set goes; an interrupted import goes on.
         format: Name of the reader; found by looking if not given.
         options: Arguments of the reader.
+        dtype: ``float16`` or ``float32``; the file's own if not given.
         progress: ``quiet`` for no bar.
 
     Returns:
         ``folder``.
     """
     with counting("shards", progress) as count:
-        store.write(formats.read(path, format=format, **(options or {})), folder, progress=count)
+        store.write(formats.read(path, format=format, **(options or {})), folder, dtype=dtype, progress=count)
     return folder
 
 
-def inspect(path: Path, *, format: str | None = None) -> Summary:
-    """Return what a file or field set holds; ``text()`` is the page."""
-    return summarise(formats.read(path, format=format))
+def inspect(path: Path, *, format: str | None = None, progress: str | None = None) -> Summary:
+    """Look at a file or field set as the data doctor does; ``text()`` of the answer is the page.
+
+    Args:
+        path: File or folder.
+        format: Name of the reader; found by looking if not given.
+        progress: ``quiet`` for no bar.
+
+    Returns:
+        What it holds, and the findings of the checks.
+
+    Raises:
+        DataError: A file is damaged, and all such files are named; or no reader knows it.
+    """
+    if faults := doctor.damaged(path):
+        raise FormatError(
+            f"{path} cannot be read as it is:\n" + "\n".join(f"  - {fault}" for fault in faults),
+            hint="copy these files again from where they come from, or write them again",
+        )
+    ds = formats.read(path, format=format)
+    stored = doctor.stored_types(path, ds)
+    with counting("samples", progress) as count:
+        summary = summarise(ds, stored=stored, progress=count)
+    files = [
+        doctor.Finding("ok", "files", "none is damaged"),
+        *doctor.layout(path),
+        *doctor.types(stored, path),
+    ]
+    return replace(summary, findings=(*files, *summary.findings))

@@ -72,6 +72,25 @@ def say(text: str) -> None:
     out().print(text, markup=False, soft_wrap=True)
 
 
+def page(text: str) -> None:
+    """Print a page of the data doctor as it is, the levels of its findings in colour.
+
+    Args:
+        text: Plain text, folded already.
+    """
+    from rich.text import Text
+
+    shown = Text(text)
+    for level, style in (
+        ("error", "bold red"),
+        ("warning", "bold yellow"),
+        ("note", "cyan"),
+        ("ok", "green"),
+    ):
+        shown.highlight_regex(rf"(?m)^  {level} +", style)
+    out().print(shown, soft_wrap=True)
+
+
 def path(label: str, where: Path) -> None:
     """Print where a result is.
 

@@ -67,6 +67,9 @@ def import_(
     out: FolderOption,
     format_name: FormatOption = None,
     settings: ArgumentsOption = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float16 or float32.", show_default="the file's own")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Turn a native file into a field-set folder."""
@@ -74,17 +77,31 @@ def import_(
     from skyloom import api
 
     style = progress_style(quiet)
-    console.path("field set", api.import_(path, out, format=format_name, options=options, progress=style))
+    made = api.import_(path, out, format=format_name, options=options, dtype=dtype, progress=style)
+    console.path("field set", made)
 
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A native file, or a field-set folder.", show_default=False)],
     format_name: FormatOption = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write it all as JSON, too.", show_default=False),
+    ] = None,
+    quiet: QuietOption = False,
 ) -> None:
-    """Say what a file holds: columns, units, ranges, missing values, labels by redshift."""
+    """Say what a file holds, and what is wrong with it: damage, copies, units, drifts, layout.
+
+    Each finding says what to do. The exit code is 0 whatever is found, and 4 if a file cannot be read.
+    """
     from skyloom import api
 
-    console.say(api.inspect(path, format=format_name).text())
+    summary = api.inspect(path, format=format_name, progress=progress_style(quiet))
+    console.page(summary.text(console.out().width))
+    if json is not None:
+        from skyloom.runs import write_json
+
+        console.path("findings", write_json(json, summary.content()))
 
 
 def _kept(entries: list[str] | None) -> dict[str, int | None] | None:

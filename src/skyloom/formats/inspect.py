@@ -1,25 +1,26 @@
-"""The data doctor: what a file or field set holds, in one page of text.
+"""The data doctor: what a file or field set holds, and what is wrong with it, in one page of text.
 
-Each field with its shape, unit, extremes, mean and spread; each label; the simulations and their seeds; and
-the counts of a label by redshift, which show at once whether a set is balanced. Maps are read in blocks, so a
-set larger than memory can be inspected.
+Each field with its unit, extremes, mean and spread; each label; the simulations and their seeds; the counts
+of a label by redshift, which show at once whether a set is balanced; and the findings of the checks in
+``formats.doctor``. Maps are read in blocks, so a set larger than memory can be inspected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom import fields
-from skyloom.errors import UsageError, nearest
+from skyloom.errors import SkyloomError, UsageError, nearest
+from skyloom.fields.convention import ROLES
+from skyloom.formats import doctor
+from skyloom.splits.clusters import clusters
 
 if TYPE_CHECKING:
     import xarray as xr
-
-BLOCK = 256  #: samples read at once
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,6 @@ class Column:
     maximum: float
     mean: float
     spread: float
-    bad: int
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Summary:
         histogram_of: That label.
         redshifts: Lower edges of the rows, or the redshifts themselves where they are few.
         edges: Bin edges of the label, shape ``(bins + 1,)``.
+        findings: What the checks found, those where all is well included.
     """
 
     attributes: dict[str, str]
@@ -62,46 +63,52 @@ class Summary:
     histogram_of: str
     redshifts: tuple[float, ...]
     edges: tuple[float, ...]
+    findings: tuple[doctor.Finding, ...] = ()
 
-    @property
-    def bad(self) -> int:
-        """Number of values that are not finite."""
-        return sum(column.bad for column in self.columns)
+    def text(self, width: int = 100) -> str:
+        """Return the page.
 
-    def text(self) -> str:
-        """Return the page."""
+        Args:
+            width: Characters of a line; the findings are folded to it.
+        """
         lines = [f"{name}: {value}" for name, value in self.attributes.items()]
         lines.append(f"samples: {self.samples}   simulations: {self.groups}   seeds: {self.seeds}")
-        header = ("name", "role", "unit", "shape", "minimum", "maximum", "mean", "spread", "not finite")
-        rows = [
-            (
-                column.name, column.role, column.unit or "1", "×".join(map(str, column.shape)),
-                *(f"{value:.4g}" for value in (column.minimum, column.maximum, column.mean, column.spread)),
-                str(column.bad) if column.bad else "-",
-            )
-            for column in self.columns
-        ]  # fmt: skip
-        lines += ["", *_aligned([header, *rows])]
+        for title, roles in (("field", ("field",)), ("parameter or label", ROLES)):
+            chosen = [column for column in self.columns if column.role in roles]
+            if chosen:
+                lines += ["", *_table(title, chosen)]
         if self.histogram_of:
             lines += ["", f"number of samples by {self.histogram_of} (columns) and redshift (rows)"]
-            head = ("z", *(f"{low:.2f}-" for low in self.edges[:-1]), "all")
+            head = ("z", *(f"{low:.4g}-" for low in self.edges[:-1]), "all")
             body = [
                 (f"{z:.2f}", *(str(n) if n else "." for n in row), str(row.sum()))
                 for z, row in zip(self.redshifts, self.histogram, strict=True)
             ]
             lines += _aligned([head, *body])
-        if self.bad:
-            lines += ["", f"WARNING: {self.bad} values are not finite; they cannot be trained on"]
+        lines += ["", doctor.render(self.findings, width)]
         return "\n".join(lines)
 
+    def content(self) -> dict[str, Any]:
+        """Return everything as values for JSON."""
+        return asdict(self)
 
-def summarise(ds: xr.Dataset, *, by: str | None = None, bins: int = 10) -> Summary:
-    """Return what a field set holds.
+
+def summarise(
+    ds: xr.Dataset,
+    *,
+    by: str | None = None,
+    bins: int = 10,
+    stored: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Return what a field set holds and what is wrong with it.
 
     Args:
         ds: Field set.
         by: Label of the histogram; ``x_HI`` or the first label if not given.
         bins: Its number of bins between the ends of its range.
+        stored: Number type of each field on disk; that of ``ds`` if not given.
+        progress: Called with the number of samples looked at and to look at, over all fields.
 
     Returns:
         The summary; ``text()`` prints it.
@@ -119,8 +126,9 @@ def summarise(ds: xr.Dataset, *, by: str | None = None, bins: int = 10) -> Summa
     if by is not None and by not in names:
         raise UsageError(f"no label {by!r}", hint=nearest(by, names))
     by = by or ("x_HI" if "x_HI" in names else next(iter(names), ""))
-    columns = [_column(name, "field", ds[name]) for name in fields.fields(ds)]
-    columns += [_column(name, ds[name].attrs["role"], ds[name]) for name in names]
+    surveys = doctor.survey(ds, progress)
+    columns = [_field(survey) for survey in surveys]
+    columns += [_label(name, ds[name]) for name in names]
     histogram, redshifts, edges = _histogram(ds, by, bins) if by else (np.zeros((0, 0), int), (), ())
     box = f"{ds.attrs['box_size']:g} {ds.attrs['box_size_unit']}"
     return Summary(
@@ -136,34 +144,51 @@ def summarise(ds: xr.Dataset, *, by: str | None = None, bins: int = 10) -> Summa
         histogram_of=by,
         redshifts=redshifts,
         edges=edges,
+        findings=tuple(_findings(ds, surveys, dict(stored or {}))),
     )
 
 
-def _blocks(array: xr.DataArray) -> Iterator[np.ndarray]:
-    for start in range(0, array.sizes["sample"], BLOCK):
-        yield array[start : start + BLOCK].values
+def _findings(
+    ds: xr.Dataset, surveys: list[doctor.FieldSurvey], stored: dict[str, str]
+) -> list[doctor.Finding]:
+    ids, groups = ds["sample"].values.astype(str), ds["group"].values.astype(str)
+    try:
+        tied = clusters(ds)
+    except SkyloomError:  # a seed or parent is not known of every sample
+        tied = groups
+    labels = {name: ds[name].values for name in fields.parameters(ds)}
+    return [
+        *doctor.finite(surveys, ids),
+        *doctor.constant(surveys, ids),
+        *doctor.copies(surveys, ids, tied),
+        *doctor.quantities(surveys),
+        *doctor.clipped(surveys),
+        *doctor.precision(surveys, stored),
+        *doctor.monopole(surveys, labels, groups),
+        *doctor.simulations(surveys, groups),
+    ]
 
 
-def _column(name: str, role: str, array: xr.DataArray) -> Column:
-    unit, shape = array.attrs["units"], array.shape
-    count, bad, total, square = 0, 0, 0.0, 0.0
-    low, high, shift = np.inf, -np.inf, None
-    for block in _blocks(array):
-        finite = block[np.isfinite(block)].astype(np.float64)
-        bad += block.size - finite.size
-        if not finite.size:
-            continue
-        # Sums about a value of the data: the spread of a large mean stays exact.
-        shift = float(finite.flat[0]) if shift is None else shift
-        count += finite.size
-        total += float((finite - shift).sum())
-        square += float(((finite - shift) ** 2).sum())
-        low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    if shift is None:
-        return Column(name, role, unit, shape, np.nan, np.nan, np.nan, np.nan, bad)
-    mean = total / count
-    spread = np.sqrt(max(square / count - mean**2, 0.0))
-    return Column(name, role, unit, shape, low, high, shift + mean, float(spread), bad)
+def _field(survey: doctor.FieldSurvey) -> Column:
+    low, high = (survey.lowest, survey.highest) if survey.count else (np.nan, np.nan)
+    return Column(
+        survey.name, "field", survey.units or "", survey.shape, low, high, survey.total_mean, survey.total_sd
+    )
+
+
+def _label(name: str, label: xr.DataArray) -> Column:
+    values = label.values
+    apart = values - values[0]  # the same value everywhere has no spread, not one of rounding
+    return Column(
+        name,
+        label.attrs["role"],
+        label.attrs.get("units", ""),
+        label.shape,
+        float(values.min()),
+        float(values.max()),
+        float(values[0] + apart.mean()),
+        float(apart.std()),
+    )
 
 
 def _histogram(ds: xr.Dataset, by: str, bins: int) -> tuple[np.ndarray, tuple[float, ...], tuple[float, ...]]:
@@ -180,6 +205,16 @@ def _histogram(ds: xr.Dataset, by: str, bins: int) -> tuple[np.ndarray, tuple[fl
     if not len(rows):
         rows, counts = np.array([np.nan]), [np.histogram(values, edges)[0]]
     return np.array(counts), tuple(map(float, rows)), tuple(map(float, edges))
+
+
+def _table(title: str, columns: list[Column]) -> list[str]:
+    maps = any(len(column.shape) > 1 for column in columns)
+    rows = [(title, "unit", *(["shape"] if maps else []), "minimum", "maximum", "mean", "spread")]
+    for column in columns:
+        shape = ["×".join(map(str, column.shape))] if maps else []
+        numbers = (f"{v:.4g}" for v in (column.minimum, column.maximum, column.mean, column.spread))
+        rows.append((column.name, column.unit or "1", *shape, *numbers))
+    return _aligned(rows)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
