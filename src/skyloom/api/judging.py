@@ -83,7 +83,7 @@ def explain(path: Path) -> list[Path]:
     """
     import torch
 
-    from skyloom.explain.context import Context
+    from skyloom.explain.context import Context, accuracy
 
     run, data = _finished(path)
     rows = data.rows_of(run.split.sides["validation"])
@@ -95,6 +95,8 @@ def explain(path: Path) -> list[Path]:
     def standardise(maps: np.ndarray) -> Any:
         return torch.from_numpy(run.inputs({name: maps[:, c] for c, name in enumerate(data.fields)}))
 
+    classes_asked = run.task.answers == "classes"
+    judged: dict[str, Any] = {"classes": True, "joint": True, "score": accuracy, "score_name": "accuracy"}
     context = Context(
         truth=run.task.targets(table),
         raw=raw,
@@ -102,6 +104,7 @@ def explain(path: Path) -> list[Path]:
         groups=table["group"].values,
         parameters=run.task.columns,
         periodic=data.periodic,
+        **(judged if classes_asked else {}),
     )
     written = []
     specs = run.recipe.explain

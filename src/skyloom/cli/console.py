@@ -131,6 +131,12 @@ def scores(metrics: Mapping[str, Any]) -> None:
         metrics: As ``evaluate/<side>/metrics.json`` holds them.
     """
     parameters: Mapping[str, Any] = metrics["parameters"]
+    leaky = "  LEAKY split: these numbers flatter" if metrics.get("leaky") else ""
+    say(f"{metrics['side']} side: {metrics['samples']} samples of {metrics['groups']} groups{leaky}")
+    if any("classes" in told for told in parameters.values()):
+        for target, told in parameters.items():
+            _class_scores(target, told)
+        return
     names = list(dict.fromkeys(score for told in parameters.values() for score in told["scores"]))
     rows = []
     for parameter, told in parameters.items():
@@ -140,9 +146,25 @@ def scores(metrics: Mapping[str, Any]) -> None:
             rows.append(["", "worth independent maps", *("–" if n is None else f"{n:.0f}" for n in worth)])
         for baseline, values in told.get("baselines", {}).items():
             rows.append(["", baseline, *(number(values.get(score)) for score in names)])
-    leaky = "  LEAKY split: these numbers flatter" if metrics.get("leaky") else ""
-    say(f"{metrics['side']} side: {metrics['samples']} samples of {metrics['groups']} groups{leaky}")
     table(["parameter", "by", *names], rows)
+
+
+def _class_scores(target: str, told: Mapping[str, Any]) -> None:
+    """Print the scores of classes, one a row, and below them those of each class."""
+    rivals: Mapping[str, Any] = told.get("baselines", {})
+    rows = []
+    for name, score in told["scores"].items():
+        worth = score.get("effective")
+        others = [number((scores.get(name) or {}).get("value")) for scores in rivals.values()]
+        rows.append([name, number(score), "–" if worth is None else f"{worth:.0f}", *others])
+    table([target, "network", "worth independent maps", *rivals], rows)
+    say("")
+    names = list(dict.fromkeys(name for entry in told["classes"].values() for name in entry["scores"]))
+    rows = [
+        [name, str(entry["samples"]), str(entry["groups"]), *(number(entry["scores"][key]) for key in names)]
+        for name, entry in told["classes"].items()
+    ]
+    table(["class", "maps", "simulations", *names], rows)
 
 
 def number(value: Any) -> str:
