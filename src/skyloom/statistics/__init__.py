@@ -28,6 +28,7 @@ from skyloom.statistics.sizes import (
     friends_of_friends,
     mean_free_path,
 )
+from skyloom.statistics.structure import Structure, StructureFunctions, structure_function
 from skyloom.statistics.three_point import (
     Bispectrum,
     TriangleBispectrum,
@@ -81,6 +82,8 @@ __all__ = [
     "RegionSizes",
     "Scattering",
     "Spectrum",
+    "Structure",
+    "StructureFunctions",
     "TriangleBispectrum",
     "WaveletScattering",
     "bispectrum",
@@ -105,4 +108,5 @@ __all__ = [
     "scattering",
     "scattering_features",
     "squeezed",
+    "structure_function",
 ]
