@@ -65,7 +65,9 @@ def test_inspect_prints_the_page_and_writes_it(api: Any, skyloom_command: Comman
         text=lambda width: f"T_b [mK]\n  note     {width}", content=lambda: {"n": 2}
     )
     api.answers = {"inspect": summary}
-    assert skyloom_command("inspect", "maps").stdout == "T_b [mK]\n  note     200\n"
-    assert api.calls == [("inspect", (Path("maps"),), {"format": None, "progress": None})]
+    assert skyloom_command("inspect", "maps", "--set", "seed=42").stdout == "T_b [mK]\n  note     200\n"
+    assert api.calls == [
+        ("inspect", (Path("maps"),), {"format": None, "options": {"seed": 42}, "progress": None})
+    ]
     assert skyloom_command("inspect", "maps", "-q", "--json", str(tmp_path / "found.json")).exit_code == 0
     assert json.loads((tmp_path / "found.json").read_text()) == {"n": 2}

@@ -74,3 +74,13 @@ def test_a_label_that_never_changes_has_no_spread():
     ds["HII_EFF_FACTOR"] = ds["HII_EFF_FACTOR"].copy(data=np.full(24, 29.39))
     column = next(c for c in inspect.summarise(ds).columns if c.name == "HII_EFF_FACTOR")
     assert (column.mean, column.spread) == (29.39, 0.0)
+
+
+def test_a_constant_label_has_one_bin_and_code_units_are_said():
+    ds = fields.example().drop_vars("x_HI").assign_attrs(box_size=1.0, box_size_unit="")
+    ds["x_HI_slice"] = ("sample", np.ones(24), {"role": "label", "units": "", "long_name": "time"})
+    ds["redshift"] = ds["redshift"].copy(data=np.full(24, np.nan))
+    summary = inspect.summarise(ds, by="x_HI_slice")
+    assert summary.histogram.tolist() == [[24]]
+    assert "z  1-  all\n-  24   24\n" in summary.text()
+    assert "box: 1 (code units), periodic" in summary.text()

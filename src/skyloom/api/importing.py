@@ -81,12 +81,19 @@ def import_(
     return folder
 
 
-def inspect(path: Path, *, format: str | None = None, progress: str | None = None) -> Summary:
+def inspect(
+    path: Path,
+    *,
+    format: str | None = None,
+    options: dict[str, Any] | None = None,
+    progress: str | None = None,
+) -> Summary:
     """Look at a file or field set as the data doctor does; ``text()`` of the answer is the page.
 
     Args:
         path: File or folder.
         format: Name of the reader; found by looking if not given.
+        options: Arguments of the reader.
         progress: ``quiet`` for no bar.
 
     Returns:
@@ -100,7 +107,7 @@ def inspect(path: Path, *, format: str | None = None, progress: str | None = Non
             f"{path} cannot be read as it is:\n" + "\n".join(f"  - {fault}" for fault in faults),
             hint="copy these files again from where they come from, or write them again",
         )
-    ds = formats.read(path, format=format)
+    ds = formats.read(path, format=format, **(options or {}))
     stored = doctor.stored_types(path, ds)
     with counting("samples", progress) as count:
         summary = summarise(ds, stored=stored, progress=count)

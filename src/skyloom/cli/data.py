@@ -84,6 +84,7 @@ def import_(
 def inspect(
     path: Annotated[Path, typer.Argument(help="A native file, or a field-set folder.", show_default=False)],
     format_name: FormatOption = None,
+    settings: ArgumentsOption = None,
     json: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write it all as JSON, too.", show_default=False),
@@ -94,9 +95,10 @@ def inspect(
 
     Each finding says what to do. The exit code is 0 whatever is found, and 4 if a file cannot be read.
     """
+    options = read_arguments(settings)
     from skyloom import api
 
-    summary = api.inspect(path, format=format_name, progress=progress_style(quiet))
+    summary = api.inspect(path, format=format_name, options=options, progress=progress_style(quiet))
     console.page(summary.text(console.out().width))
     if json is not None:
         from skyloom.runs import write_json

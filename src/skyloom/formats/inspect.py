@@ -81,7 +81,7 @@ class Summary:
             lines += ["", f"number of samples by {self.histogram_of} (columns) and redshift (rows)"]
             head = ("z", *(f"{low:.4g}-" for low in self.edges[:-1]), "all")
             body = [
-                (f"{z:.2f}", *(str(n) if n else "." for n in row), str(row.sum()))
+                ("-" if np.isnan(z) else f"{z:.2f}", *(str(n) if n else "." for n in row), str(row.sum()))
                 for z, row in zip(self.redshifts, self.histogram, strict=True)
             ]
             lines += _aligned([head, *body])
@@ -130,7 +130,7 @@ def summarise(
     columns = [_field(survey) for survey in surveys]
     columns += [_label(name, ds[name]) for name in names]
     histogram, redshifts, edges = _histogram(ds, by, bins) if by else (np.zeros((0, 0), int), (), ())
-    box = f"{ds.attrs['box_size']:g} {ds.attrs['box_size_unit']}"
+    box = f"{ds.attrs['box_size']:g} {ds.attrs['box_size_unit'] or '(code units)'}"
     return Summary(
         attributes={
             "suite": f"{ds.attrs['suite']} ({ds.attrs['realism']})",
@@ -194,9 +194,8 @@ def _label(name: str, label: xr.DataArray) -> Column:
 def _histogram(ds: xr.Dataset, by: str, bins: int) -> tuple[np.ndarray, tuple[float, ...], tuple[float, ...]]:
     values, z = ds[by].values, ds["redshift"].values
     attributes = ds[by].attrs
-    edges = np.linspace(
-        attributes.get("low", np.nanmin(values)), attributes.get("high", np.nanmax(values)), bins + 1
-    )
+    low, high = attributes.get("low", np.nanmin(values)), attributes.get("high", np.nanmax(values))
+    edges = np.linspace(low, high, bins + 1 if low < high else 2)
     rows = np.unique(z[np.isfinite(z)].round(2))
     if len(rows) > 40:  # a light cone: whole redshifts
         rows = np.unique(np.floor(rows))

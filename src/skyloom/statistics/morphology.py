@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from skyloom.errors import UsageError
 from skyloom.statistics.arrays import checked
 from skyloom.statistics.profiles import mass_radius
-from skyloom.statistics.rings import mass_centre
+from skyloom.statistics.rings import mass_centre, offsets
 
 Array = NDArray[Any]
 
@@ -151,9 +151,7 @@ def _clumpiness(plane: Array, centre: Array, width: float, periodic: bool) -> fl
     N = len(plane)
     pixels = max(3, 2 * round((width - 1) / 2) + 1)
     smooth = uniform_filter(plane, min(pixels, N), mode="wrap" if periodic else "constant")
-    axes = [np.arange(N) - c for c in centre]
-    if periodic:
-        axes = [(axis + N / 2) % N - N / 2 for axis in axes]
+    axes = offsets(N, centre, periodic=periodic)
     outside = np.hypot(axes[0][:, None], axes[1]) > width
     mass = plane[outside].sum()
     return float(10 * np.maximum(plane - smooth, 0)[outside].sum() / mass) if mass > 0 else math.nan

@@ -61,6 +61,25 @@ def _under_arc(x: Array, radius: float) -> Array:
     return 0.5 * (x * np.sqrt(radius**2 - x**2) + radius**2 * np.arcsin(x / radius))
 
 
+def offsets(N: int, centre: Array, *, periodic: bool) -> list[Array]:
+    """Distance of the pixels' centres from a point along each axis, with its sign.
+
+    Args:
+        N: Pixels along a side.
+        centre: Index of the point along each axis, fractions allowed.
+        periodic: Whether opposite sides touch; distances are then from -N / 2 up to N / 2.
+
+    Returns:
+        Distances [pixels], shape ``(N,)`` for each axis.
+
+    Example:
+        >>> offsets(4, np.array([0.5]), periodic=True)[0].tolist()
+        [-0.5, 0.5, 1.5, -1.5]
+    """
+    axes = [np.arange(N) - c for c in centre]
+    return [(axis + N / 2) % N - N / 2 for axis in axes] if periodic else axes
+
+
 def ring_shares(N: int, centre: Array, edges: Array, *, periodic: bool) -> csr_array:
     """Share of every pixel in every ring.
 
@@ -79,9 +98,7 @@ def ring_shares(N: int, centre: Array, edges: Array, *, periodic: bool) -> csr_a
         True
     """
     dims = len(centre)
-    axes = [np.arange(N) - c for c in centre]
-    if periodic:
-        axes = [(axis + N / 2) % N - N / 2 for axis in axes]
+    axes = offsets(N, centre, periodic=periodic)
     away = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
     r = np.sqrt(sum(np.square(axis) for axis in away))
     order = np.argsort(r, kind="stable")

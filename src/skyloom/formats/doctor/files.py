@@ -50,7 +50,8 @@ def damaged(path: Path) -> list[str]:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+    inside = (*path.glob("*"), *path.glob("*/*"))  # no deeper: it may be anybody's home
+    return sorted(file for file in inside if file.is_file())
 
 
 def _fault(file: Path) -> str:
