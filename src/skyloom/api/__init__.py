@@ -4,7 +4,7 @@
 ``load_run`` opens a trained run for predictions.
 """
 
-from skyloom.api.all_in_one import compare, headline, run
+from skyloom.api.all_in_one import compare, comparison, headline, run
 from skyloom.api.data import samples
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, inspect, make
@@ -16,6 +16,7 @@ from skyloom.recipe import load as load_recipe
 __all__ = [
     "Run",
     "compare",
+    "comparison",
     "doctor",
     "doubts",
     "evaluate",

@@ -120,6 +120,36 @@ def compare(folders: list[Path]) -> list[dict[str, Any]]:
     return rows
 
 
+def comparison(folders: list[Path], out: Path) -> Path:
+    """Write one page that compares runs.
+
+    Args:
+        folders: Runs; scores of the others are also compared with the first, map by map, where the sides that
+            they were judged on share maps.
+        out: The HTML file to write; figures go beside it.
+
+    Returns:
+        ``out``.
+    """
+    from skyloom.evaluate.paired import paired
+    from skyloom.report.artefacts import Artefacts, Score
+    from skyloom.report.comparison import build_comparison, labels
+    from skyloom.report.sections.compared import Difference
+
+    first, *others = [run.prediction(run.side) for run in map(Artefacts, folders)]
+    found = []
+    for name, other in zip(labels(folders)[1:], others, strict=True):
+        if first is None or other is None:
+            continue
+        pair = paired(first, other)
+        scores = {
+            parameter: {key: Score(float(d.value), float(d.low), float(d.high)) for key, d in values.items()}
+            for parameter, values in pair.differences.items()
+        }
+        found.append(Difference(name, pair.shared, pair.sizes, pair.groups, pair.reason, scores))
+    return build_comparison(folders, out, found)
+
+
 def _one(recipe: Recipe, folder: Path, *, resume: bool, force: bool, progress: str | None) -> dict[str, Any]:
     with counting("data", progress) as count:
         train(recipe, folder, resume=resume, force=force, progress=progress, making=count)

@@ -142,6 +142,15 @@ def compare(
         list[str],
         typer.Argument(help="Two runs or more: folders, or names in runs/.", show_default=False),
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write a page too, with differences on the same maps.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show the scores of several runs side by side."""
     if len(runs) < 2:
@@ -152,3 +161,5 @@ def compare(
     rows: list[dict[str, Any]] = api.compare(folders)
     header = list(dict.fromkeys(column for row in rows for column in row))
     console.table(header, [[console.number(row.get(column)) for column in header] for row in rows])
+    if out is not None:
+        console.path("comparison", api.comparison(folders, out))

@@ -98,7 +98,7 @@ def predictions(run: Artefacts) -> Section | None:
         blocks.append(Missing("There are no predictions to draw.", f"skyloom evaluate {run.path}"))
     else:
         names = [str(name) for name in data["parameter"].values]
-        plates = [_truth_plate(data, name, judged) for name in names]
+        plates = [truth_plate(data, name, judged) for name in names]
         if "redshift" in data.coords and len(np.unique(data["redshift"])) > 1:
             # An odd one stands beside a figure of truth against prediction, and is as tall.
             height = 4.4 if len(names) % 2 else 2.6
@@ -180,7 +180,14 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _truth_plate(data: xr.Dataset, name: str, judged: list[Judged]) -> Plate:
+def truth_plate(data: xr.Dataset, name: str, judged: list[Judged]) -> Plate:
+    """Prediction over truth of one parameter, the residuals below.
+
+    Args:
+        data: A prediction.
+        name: The parameter.
+        judged: Scores of the side, for the words of the alternative.
+    """
     part = data.sel(parameter=name)
     truth, mean = part["truth"].values, part["mean"].values
     unit = str(part["unit"].values) if "unit" in part.coords else ""
@@ -373,18 +380,24 @@ def _changes(overrides: Mapping[str, Any], recipe: Mapping[str, Any]) -> Markup:
         changed = value
         if isinstance(value, Mapping) and isinstance(base, Mapping):
             changed = {name: item for name, item in value.items() if item != base.get(name)} or value
-        lines.append(Markup("<code>{}: {}</code>").format(key, _compact(changed)))
+        lines.append(Markup("<code>{}: {}</code>").format(key, compact(changed)))
     return Markup("<br>").join(lines)
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
+    """A value of a recipe in few characters.
+
+    Example:
+        >>> compact([{"name": "smooth", "widths": [1, 2]}, True])
+        '[smooth, widths [1, 2], true]'
+    """
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{key} {_compact(item)}" if key not in ("name", "by") else str(item)
+            f"{key} {compact(item)}" if key not in ("name", "by") else str(item)
             for key, item in value.items()
         )
     if isinstance(value, list):
-        return "[" + ", ".join(_compact(item) for item in value) + "]"
+        return "[" + ", ".join(compact(item) for item in value) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
