@@ -74,4 +74,24 @@ def test_what_does_not_agree_is_said() -> None:
     moved = first.assign_coords(group=("sample", np.roll(first["group"].values, 10)))
     assert "different simulations" in paired(first, moved).reason
     other = first.assign_coords(parameter=["Omega_m"])
-    assert paired(first, other).reason == "they answer for different parameters"
+    assert paired(first, other).reason == "they answer different questions"
+
+
+def test_classes_are_compared_by_their_own_scores() -> None:
+    truth = np.tile([0, 1], 100)
+    right, half = np.eye(2)[truth], np.eye(2)[np.where(np.arange(200) % 4 < 2, truth, 1 - truth)]
+    one, two = (
+        xr.Dataset(
+            {"truth": ("sample", truth), "probability": (("sample", "class"), values)},
+            coords={
+                "sample": np.arange(200).astype(str),
+                "group": ("sample", np.repeat(np.arange(20), 10)),
+                "class": ["a", "b"],
+            },
+            attrs={"answers": "classes", "target": "regime", "scores": "accuracy"},
+        )
+        for values in (right, half)
+    )
+    # The second is wrong for every other pair of maps.
+    assert float(paired(one, two).differences["regime"]["accuracy"].value) == pytest.approx(-0.5)
+    assert paired(one, judged(errors(7))).reason

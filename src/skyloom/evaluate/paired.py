@@ -13,8 +13,11 @@ import numpy as np
 import xarray as xr
 
 from skyloom.evaluate import scores
-from skyloom.evaluate.bootstrap import Interval, clustered
+from skyloom.evaluate.bootstrap import Interval, Score, clustered
+from skyloom.evaluate.class_scorecard import DEFAULT_SCORES as CLASS_SCORES
+from skyloom.evaluate.class_scores import ClassScores
 from skyloom.evaluate.scorecard import DEFAULT_SCORES
+from skyloom.tasks.classes import answers
 
 
 @dataclass(frozen=True)
@@ -60,31 +63,56 @@ def paired(first: xr.Dataset, second: xr.Dataset, *, draws: int = 1000, seed: in
     """
     sizes = (first.sizes["sample"], second.sizes["sample"])
     ids = np.intersect1d(first["sample"].values, second["sample"].values)
-    names = [str(name) for name in first["parameter"].values if name in second["parameter"].values]
+    names = [name for name in _subjects(first) if name in _subjects(second)]
     if not ids.size:
         return Paired(0, sizes, reason="no map is in both test sides")
-    if not names:
-        return Paired(len(ids), sizes, reason="they answer for different parameters")
-    one, two = (data.sel(sample=ids, parameter=names) for data in (first, second))
+    if not names or answers(first) != answers(second):
+        return Paired(len(ids), sizes, reason="they answer different questions")
+    one, two = (_chosen(data.sel(sample=ids), names) for data in (first, second))
     if not np.array_equal(one["group"].values.astype(str), two["group"].values.astype(str)):
         return Paired(len(ids), sizes, reason="maps of equal ids are of different simulations")
     if not np.allclose(one["truth"].values, two["truth"].values, rtol=1e-5):
         return Paired(len(ids), sizes, reason="maps of equal ids have different truths")
-    wanted = str(first.attrs.get("scores", "")).split() or DEFAULT_SCORES
-    present = [name for name in wanted if all(scores.evaluate(name, data) is not None for data in (one, two))]
+    scorers = [_scorer(data) for data in (one, two)]
+    present = [name for name in scorers[0][0] if name in scorers[1][0]]
     if not present:
         return Paired(len(ids), sizes, reason="they have no score in common")
 
     def differences(weights: np.ndarray) -> np.ndarray:
-        columns = [[np.asarray(scores.evaluate(n, data, weights)) for n in present] for data in (one, two)]
-        return np.asarray(np.stack(columns[1], axis=-1) - np.stack(columns[0], axis=-1))
+        values = [score(weights)[..., [known.index(name) for name in present]] for known, score in scorers]
+        return np.asarray(values[1] - values[0])
 
     found = clustered(differences, one["group"].values, draws=draws, seed=seed)
     split = {
-        parameter: {
+        subject: {
             name: Interval(found.value[p, s], found.low[p, s], found.high[p, s], found.groups, found.samples)
             for s, name in enumerate(present)
         }
-        for p, parameter in enumerate(names)
+        for p, subject in enumerate(names)
     }
     return Paired(len(ids), sizes, found.groups, differences=split)
+
+
+def _subjects(data: xr.Dataset) -> list[str]:
+    """What a prediction answers for: its parameters, or the one label whose classes it tells."""
+    if answers(data) == "classes":
+        return [str(data.attrs["target"])]
+    return [str(name) for name in data["parameter"].values]
+
+
+def _chosen(data: xr.Dataset, names: list[str]) -> xr.Dataset:
+    return data.sel(parameter=names) if "parameter" in data.dims else data
+
+
+def _scorer(data: xr.Dataset) -> tuple[list[str], Score]:
+    """The scores that a prediction has what it takes for, and their function of weights ``(D, P, S)``."""
+    wanted = str(data.attrs.get("scores", "")).split()
+    if answers(data) == "classes":
+        score = ClassScores(data, wanted or CLASS_SCORES)
+        return score.names, lambda weights: score(weights)[:, None]
+    present = [name for name in wanted or DEFAULT_SCORES if scores.evaluate(name, data) is not None]
+
+    def of_parameters(weights: np.ndarray) -> np.ndarray:
+        return np.stack([np.asarray(scores.evaluate(name, data, weights)) for name in present], axis=-1)
+
+    return present, of_parameters
