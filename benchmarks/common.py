@@ -1,10 +1,23 @@
-"""What all benchmarks share: one row of the table, and the table."""
+"""What all benchmarks share: one row of the table, the table, and peers in an interpreter of their own.
+
+A peer is looked for in the interpreter that ``SKYLOOM_BENCH_PYTHON`` names, in this one, and in
+``.venv-bench``. It is a script that prints a line of numbers once it is warm, then, for every line on its
+input, does one step and prints its wall-clock and CPU seconds.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,83 @@ def in_turns(
 def median_ratio(ours: Sequence[float], peer: Sequence[float]) -> float:
     """Return the median over turns of the peer's time over ours."""
     return statistics.median(b / a for a, b in zip(ours, peer, strict=True))
+
+
+def is_busy() -> bool:
+    """Return whether others keep more than half of a processor busy, over one second in which we do nothing.
+
+    The load average would count the benchmarks that ran just before.
+    """
+    first = busy_seconds()
+    time.sleep(1.0)
+    return busy_seconds() - first > 0.5
+
+
+def busy_seconds() -> float:
+    """Return the seconds that all processors together have worked since the machine started; 0 off Linux."""
+    if not Path("/proc/stat").exists():
+        return 0.0
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def described(threads: int) -> str:
+    """Say which seconds are given."""
+    return "CPU seconds, 1 thread (the machine is busy)" if threads == 1 else f"wall clock, {threads} threads"
+
+
+def interpreter(*modules: str) -> str | None:
+    """Return an interpreter in which modules can be imported, or None.
+
+    Args:
+        modules: Names of modules.
+    """
+    own = HERE.parent / ".venv-bench" / "bin" / "python"
+    places = (os.environ.get("SKYLOOM_BENCH_PYTHON"), sys.executable, str(own) if own.exists() else None)
+    question = f"import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, {list(modules)!r})))"
+    for python in places:
+        if python and subprocess.run([python, "-c", question], check=False).returncode == 0:
+            return python
+    return None
+
+
+@contextmanager
+def peer_process(
+    python: str, script: Path, *arguments: str
+) -> Iterator[tuple[subprocess.Popen[str], list[float]]]:
+    """Start a peer and wait until it is warm.
+
+    Args:
+        python: The interpreter.
+        script: The peer's script.
+        arguments: What the script is told.
+
+    Yields:
+        The process, and the numbers that it printed when it was warm.
+    """
+    command = [python, str(script), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
+        try:
+            yield peer, _answer(peer)
+        finally:
+            peer.kill()
+
+
+def ask(peer: subprocess.Popen[str]) -> list[float]:
+    """Let the peer take one step; return its wall-clock and CPU seconds."""
+    if peer.stdin is None:
+        raise RuntimeError("the peer has no input")
+    print("step", file=peer.stdin, flush=True)
+    return _answer(peer)
+
+
+def _answer(peer: subprocess.Popen[str]) -> list[float]:
+    if peer.stdout is None:
+        raise RuntimeError("the peer has no output")
+    line = peer.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the peer stopped with exit code {peer.wait()}; its errors stand above")
+    return [float(word) for word in line.split()]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -1,7 +1,6 @@
 """A training step of the tutorial's VGG, 200 × 200 maps in batches of 16, against the same network in Keras.
 
-Keras runs in an interpreter of its own, in turns with ours. It is looked for in the one that
-``SKYLOOM_BENCH_PYTHON`` names, in this one, and in ``.venv-bench``.
+Keras runs in an interpreter of its own, in turns with ours.
 
 What makes ours fast, beside what PyTorch does by itself: channels-last maps, which are also flattened without
 a copy; one fused pass over weights, gradients and both moments, for nearly all of 167 million weights sit in
@@ -15,18 +14,13 @@ each other, by up to thirty times the work: both sides then get one, and CPU sec
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from common import Row, median_ratio, row
+from common import Row, ask, described, interpreter, is_busy, median_ratio, peer_process, row
 
 from skyloom import registry
 from skyloom.training.memory import kept_memory
@@ -44,24 +38,6 @@ def computes_in_bf16() -> bool:
     """Return whether this processor has instructions for bf16."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def is_busy() -> bool:
-    """Return whether others keep more than half of a processor busy, over one second in which we do nothing.
-
-    The load average would count the benchmarks that ran just before.
-    """
-    first = busy_seconds()
-    time.sleep(1.0)
-    return busy_seconds() - first > 0.5
-
-
-def busy_seconds() -> float:
-    """Return the seconds that all processors together have worked since the machine started; 0 off Linux."""
-    if not Path("/proc/stat").exists():
-        return 0.0
-    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 class Ours:
@@ -92,51 +68,11 @@ class Ours:
         return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def interpreter() -> str | None:
-    """Return an interpreter that has Keras and TensorFlow, or None."""
-    if named := os.environ.get("SKYLOOM_BENCH_PYTHON"):
-        return named
-    if importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
-        return sys.executable
-    own = HERE.parent / ".venv-bench" / "bin" / "python"
-    return str(own) if own.exists() else None
-
-
-@contextmanager
-def keras(python: str, policy: str, threads: int) -> Iterator[subprocess.Popen[str]]:
-    """Start the peer and wait until it is warm."""
-    command = [python, str(HERE / "peers" / "keras_vgg.py"), str(threads), policy]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
-        try:
-            ready = answer(peer)
-            if ready != [PARAMETERS]:
-                raise RuntimeError(f"Keras built {ready} parameters, not the published {PARAMETERS}")
-            yield peer
-        finally:
-            peer.kill()
-
-
-def answer(peer: subprocess.Popen[str]) -> list[float]:
-    """Read one line of numbers."""
-    if peer.stdout is None:
-        raise RuntimeError("the peer has no output")
-    line = peer.stdout.readline()
-    if not line:
-        raise RuntimeError(f"Keras stopped with exit code {peer.wait()}; its errors stand above")
-    return [float(word) for word in line.split()]
-
-
-def ask(peer: subprocess.Popen[str]) -> list[float]:
-    """Let the peer take one step; return its wall-clock and CPU seconds."""
-    if peer.stdin is None:
-        raise RuntimeError("the peer has no input")
-    print("step", file=peer.stdin, flush=True)
-    return answer(peer)
-
-
 def compare(ours: Ours, python: str, policy: str, goal: float, turns: int) -> Row:
     """Take turns with one peer."""
-    with keras(python, policy, ours.threads) as peer:
+    with peer_process(python, HERE / "peers" / "keras_vgg.py", str(ours.threads), policy) as (peer, ready):
+        if ready != [PARAMETERS]:
+            raise RuntimeError(f"Keras built {ready} parameters, not the published {PARAMETERS}")
         ask(peer)
         pairs = []
         for turn in range(turns):
@@ -166,17 +102,12 @@ def alone(ours: Ours) -> Row:
     return row(f"VGG step, 200², batch {BATCH}, v Keras", seconds, None, None, "s", note=note)
 
 
-def described(threads: int) -> str:
-    """Say which seconds are given."""
-    return "CPU seconds, 1 thread (the machine is busy)" if threads == 1 else f"wall clock, {threads} threads"
-
-
 def run() -> list[Row]:
     """Measure our step alone, or against Keras where it is installed."""
     before = torch.get_num_threads()
     try:
         with kept_memory():
-            ours, python = Ours(threads=1 if is_busy() else 2), interpreter()
+            ours, python = Ours(threads=1 if is_busy() else 2), interpreter("keras", "tensorflow")
             if python is None:
                 return [alone(ours)]
             return [compare(ours, python, policy, goal, turns) for policy, goal, turns in PEERS]

@@ -13,6 +13,7 @@ shell two fundamental modes wide, as in Pylians.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -154,7 +155,9 @@ def bispectrum(
         core /= size
         flat = size.reshape(-1, 1)
         sums[start : start + step] = _triple_sums(core, M, use) * flat**3
-        power[start : start + step] = _shell_sums(np.square(np.abs(core)), use) * np.square(flat)
+        power[start : start + step] = _shell_sums(
+            np.square(np.abs(core)), range(len(shells)), use
+        ) * np.square(flat)
     weights = [1.0, 1.0] if window is None else [np.square(window).mean() ** dims, (window**3).mean() ** dims]
     V, N_pix = box**dims, N**dims
     B = sums / np.where(counts > 0, counts, np.nan) * (V**2 / N_pix**3 / weights[1])
@@ -211,41 +214,60 @@ def _inside(n: Array, centre: float, width: float) -> Array:
 
 def _triple_sums(core: Array, M: int, use: _Use) -> Array:
     """Sum the product of three modes over the closed triangles, shape ``(n, T)``."""
-    shells, index, width = use
-    dims, h = core.ndim - 1, core.shape[-1] - 1
-    n = _wavenumbers(dims, h)
-    axes = tuple(range(1, dims + 1))
-    place: Any = (slice(None), *np.ix_(*[np.arange(-h, h + 1)] * (dims - 1), np.arange(h + 1)))
-    last = {shell: t for t, sides in enumerate(index) for shell in sides}
+    _, index, _ = use
+    sharing: dict[tuple[int, ...], list[int]] = {}
+    for t, sides in enumerate(index):
+        sharing.setdefault(sides[:2], []).append(t)
+    last = {shell: pair for pair, some in sharing.items() for t in some for shell in index[t]}
+    axes = tuple(range(1, core.ndim))
     fields: dict[int, Array] = {}
     sums = np.empty((len(core), len(index)))
-    for t, sides in enumerate(index):
-        for shell in set(sides) - fields.keys():
-            modes = np.zeros((len(core), *(M,) * (dims - 1), M // 2 + 1), dtype=core.dtype)
-            modes[place] = core * _inside(n, shells[shell], width)
-            fields[shell] = scipy.fft.irfftn(modes, s=(M,) * dims, axes=axes, norm="forward")
-        product = fields[sides[0]] * fields[sides[1]]
-        product *= fields[sides[2]]
-        sums[:, t] = product.mean(axis=axes, dtype=np.float64)
-        fields = {shell: kept for shell, kept in fields.items() if last[shell] > t}
+    for pair, some in sharing.items():
+        thirds = [index[t][2] for t in some]
+        for shell in {*pair, *(thirds if len(some) == 1 else [])} - fields.keys():
+            fields[shell] = _shell_field(core, M, shell, use)
+        product = fields[pair[0]] * fields[pair[1]]
+        if len(some) == 1:
+            product *= fields[thirds[0]]
+            sums[:, some[0]] = product.mean(axis=axes, dtype=np.float64)
+        else:  # the mean of a product of fields is a sum over modes, of any third shell
+            modes = _cropped(scipy.fft.rfftn(product, axes=axes, norm="forward"), core.shape[-1] - 1)
+            sums[:, some] = _shell_sums((core * modes.conj()).real, thirds, use)
+        fields = {shell: kept for shell, kept in fields.items() if last[shell] != pair}
     return sums
 
 
-def _shell_sums(values: Array, use: _Use) -> Array:
-    """Sum values of modes over each shell, mirror images too, shape ``(n, shells)``."""
+def _shell_field(core: Array, M: int, shell: int, use: _Use) -> Array:
+    """Return the field of the modes of one shell alone, on ``M`` pixels an axis."""
+    shells, _, width = use
+    dims, h = core.ndim - 1, core.shape[-1] - 1
+    modes = np.zeros((len(core), *(M,) * (dims - 1), M // 2 + 1), dtype=core.dtype)
+    place: Any = (slice(None), *np.ix_(*[np.arange(-h, h + 1)] * (dims - 1), np.arange(h + 1)))
+    modes[place] = core * _inside(_wavenumbers(dims, h), shells[shell], width)
+    axes = tuple(range(1, dims + 1))
+    return np.asarray(scipy.fft.irfftn(modes, s=(M,) * dims, axes=axes, norm="forward", overwrite_x=True))
+
+
+def _shell_sums(values: Array, which: Sequence[int], use: _Use) -> Array:
+    """Sum values of modes over some shells, mirror images too, shape ``(n, len(which))``."""
     shells, _, width = use
     dims, h = values.ndim - 1, values.shape[-1] - 1
     n, twice = _wavenumbers(dims, h), np.where(np.arange(h + 1) == 0, 1.0, 2.0)
-    sums = [(values * (twice * _inside(n, shell, width))).reshape(len(values), -1).sum(1) for shell in shells]
-    return np.array(sums).reshape(len(shells), len(values)).T
+    weighted = values * twice  # in double precision
+    sums = np.empty((len(values), len(which)))
+    for place, shell in enumerate(which):
+        inside = _inside(n, shells[shell], width)
+        sums[:, place] = weighted[:, inside].sum(axis=1)
+    return sums
 
 
 @lru_cache(maxsize=16)
 def _counts(dims: int, h: int, M: int, use: _Use) -> tuple[Array, Array, Array]:
     """Closed triangles of each three shells; mean wavenumber and number of modes of each shell."""
     n = _wavenumbers(dims, h)[None]
-    modes = np.rint(_shell_sums(np.ones_like(n), use)[0])
-    mean = _shell_sums(n, use)[0] / np.where(modes > 0, modes, np.nan)
+    every = range(len(use[0]))
+    modes = np.rint(_shell_sums(np.ones_like(n), every, use)[0])
+    mean = _shell_sums(n, every, use)[0] / np.where(modes > 0, modes, np.nan)
     counts = np.rint(_triple_sums(np.ones_like(n, dtype=np.complex128), M, use)[0])
     return counts.astype(np.int64), mean, modes
 
