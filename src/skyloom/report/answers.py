@@ -24,7 +24,7 @@ from skyloom.report.page import (
 )
 from skyloom.report.words import score_title
 
-NOMINAL = {"coverage_68": 0.68, "coverage_95": 0.95}
+COVERAGE = "coverage_"
 # What the network had not seen, by how the sides were made.
 _UNSEEN = {
     "group": "unseen simulations",
@@ -88,6 +88,7 @@ class Opening:
     population: Markup
     results: Sequence[Result]
     coverage: Sequence[Held]
+    coverage_title: str
     split: Markup
     split_good: bool | None
     looks: Markup
@@ -110,6 +111,7 @@ def opening(run: Artefacts) -> Opening:
             Missing("The run was not evaluated, so there is no score.", f"skyloom evaluate {run.path}")
         )
     held = [line for entry in judged for line in _held(entry)]
+    sets = any(entry.classes for entry in judged)
     if judged and not held:
         what = "The method predicts no error bars, and none were fitted on the validation side."
         missing.append(Missing(what, f"skyloom evaluate {run.path}"))
@@ -119,6 +121,7 @@ def opening(run: Artefacts) -> Opening:
         population=population(run),
         results=[result(entry) for entry in judged if entry.own is not None],
         coverage=held,
+        coverage_title=f"Do the {'prediction sets' if sets else 'error bars'} hold?",
         split=split,
         split_good=good,
         looks=looks(run),
@@ -210,14 +213,20 @@ def looks(run: Artefacts) -> Markup:
 
 def _held(entry: Judged) -> list[Held]:
     lines = []
-    for key, nominal in NOMINAL.items():
-        score = entry.scores.get(key)
-        if score is None:
+    for key, score in entry.scores.items():
+        if not key.startswith(COVERAGE):
             continue
+        nominal = float(key.removeprefix(COVERAGE)) / 100
         good = score.holds(nominal)
-        verdict = "holds" if good else "no interval" if good is None else _fault(score.value, nominal)
+        verdict = (
+            "holds"
+            if good
+            else "no interval"
+            if good is None
+            else _fault(score.value, nominal, classes=bool(entry.classes))
+        )
         bounds = f"[{percent(score.low)}, {percent(score.high)}]" if score.bounded else ""
-        shown = f"{100 * nominal:.0f} %"
+        shown = f"{100 * nominal:g} %"
         lines.append(
             Held(
                 parameter(entry.name), shown, percent(score.value), bounds.replace(" %,", ","), verdict, good
@@ -226,7 +235,9 @@ def _held(entry: Judged) -> list[Held]:
     return lines
 
 
-def _fault(observed: float, nominal: float) -> str:
+def _fault(observed: float, nominal: float, *, classes: bool) -> str:
+    if classes:
+        return "sets too small" if observed < nominal else "sets too large"
     return "bars too narrow" if observed < nominal else "bars too wide"
 
 

@@ -13,7 +13,7 @@ from skyloom.report.answers import population
 from skyloom.report.artefacts import Artefacts, Judged, Score
 from skyloom.report.figures.classes import confusion_matrix, reliability_diagram
 from skyloom.report.page import Block, Gallery, Row, Section, Table, Text, number, parameter, with_interval
-from skyloom.report.sections.results import all_scores, seed_blocks
+from skyloom.report.sections.results import seed_blocks
 from skyloom.report.style import COLUMN, PAGE, Plate
 from skyloom.report.words import score_title
 
@@ -31,7 +31,7 @@ def classes(run: Artefacts) -> Section | None:
         return None
     blocks: list[Block] = [Gallery([_confusion_plate(entry) for entry in judged])]
     blocks += [_class_table(entry) for entry in judged]
-    blocks.append(all_scores(judged))
+    blocks += [_score_table(entry) for entry in judged]
     blocks += seed_blocks(judged)
     lead = Markup("Rows are what the maps are, columns what they were taken for.")
     judged_on = population(run)
@@ -117,6 +117,21 @@ def _class_table(entry: Judged) -> Table:
     caption = (
         "Each class with 95 % intervals over simulations. One-versus-rest accuracy counts every map of "
         "another class that is not taken for this one as a success: it is high even where recall is not."
+    )
+    return Table(caption, heads, rows)
+
+
+def _score_table(entry: Judged) -> Table:
+    rows = []
+    for name, score in entry.scores.items():
+        worth = f"{score.effective:,.0f}" if np.isfinite(score.effective) else ""
+        others = [with_interval(scores.get(name)) for scores in entry.baselines.values()]
+        rows.append(Row([score_title(name), with_interval(score), worth, *others]))
+    heads = ["score", "this network", "worth independent maps"]
+    heads += [name.replace("_", " ") for name in entry.baselines]
+    caption = (
+        "All scores with 95 % intervals over simulations. Maps of one simulation repeat each other: the "
+        "third column says how many independent ones err as little."
     )
     return Table(caption, heads, rows)
 

@@ -105,7 +105,7 @@ def predictions(run: Artefacts) -> Section | None:
             plates += [_redshift_plate(data, name, height) for name in names]
         blocks.append(Gallery(plates))
     if judged:
-        blocks.append(all_scores(judged))
+        blocks.append(_all_scores(judged))
         blocks += seed_blocks(judged)
     lead = Markup("Every point is a map; maps of one simulation are not independent.")
     judged_on = population(run)
@@ -226,12 +226,7 @@ def _redshift_plate(data: xr.Dataset, name: str, height: float) -> Plate:
     return Plate(f"redshift-{name}", fill, alt, caption, size=(COLUMN, height))
 
 
-def all_scores(judged: Sequence[Judged]) -> Table:
-    """A table of every score, and of the independent maps that each is worth.
-
-    Args:
-        judged: The scores of the parameters.
-    """
+def _all_scores(judged: Sequence[Judged]) -> Table:
     names = list(dict.fromkeys(name for entry in judged for name in entry.scores))
     rows = []
     for entry in judged:
