@@ -20,8 +20,9 @@ class Baseline(ABC):
     """
 
     answers: ClassVar[tuple[str, ...]] = ("parameters", "classes")
+    _fitted = False
+    _box, _periodic = 1.0, True
 
-    @abstractmethod
     def fit(
         self,
         maps: np.ndarray,
@@ -48,8 +49,12 @@ class Baseline(ABC):
             ShapeError: The arrays do not fit together.
             DataError: Fewer than two groups, or a value that is not finite.
         """
+        check_fit(self, maps, targets, groups, answers)
+        self._box, self._periodic = box, periodic
+        self._learn(maps, targets, groups, answers)
+        self._fitted = True
+        return self
 
-    @abstractmethod
     def predict(self, maps: np.ndarray) -> dict[str, np.ndarray]:
         """Predict ``mean`` and ``sd``, each ``(n, P)``, or for classes their probabilities as ``mean``.
 
@@ -59,6 +64,19 @@ class Baseline(ABC):
         Raises:
             UsageError: The baseline is not fitted.
         """
+        if not self._fitted:
+            raise UsageError(
+                f"baseline {type(self).__name__} is not fitted", hint="call fit(maps, targets, groups)"
+            )
+        return self._answer(maps)
+
+    @abstractmethod
+    def _learn(self, maps: np.ndarray, targets: np.ndarray, groups: np.ndarray, answers: str) -> None:
+        """Fit on what was checked, on maps of side ``_box``."""
+
+    @abstractmethod
+    def _answer(self, maps: np.ndarray) -> dict[str, np.ndarray]:
+        """Predict, once fitted."""
 
 
 def folds(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -119,10 +137,3 @@ def check_fit(
         bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, np.ndim(values)))))
         if bad.size:
             raise DataError(f"{name}: row {bad[0]} holds a value that is not finite ({bad.size} such rows)")
-
-
-def unfitted(baseline: Baseline) -> UsageError:
-    """Return the error of a prediction before ``fit``."""
-    return UsageError(
-        f"baseline {type(baseline).__name__} is not fitted", hint="call fit(maps, targets, groups)"
-    )

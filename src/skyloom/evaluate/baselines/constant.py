@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
-from skyloom.evaluate.baselines.base import Baseline, check_fit, folds, residual_sd, unfitted
+from skyloom.evaluate.baselines.base import Baseline, folds, residual_sd
 
 
 class Mean(Baseline):
@@ -21,31 +21,13 @@ class Mean(Baseline):
 
     answers: ClassVar[tuple[str, ...]] = ("parameters",)
 
-    def __init__(self) -> None:
-        self._mean: np.ndarray | None = None
-
-    def fit(
-        self,
-        maps: np.ndarray,
-        targets: np.ndarray,
-        groups: np.ndarray,
-        *,
-        box: float,
-        periodic: bool,
-        answers: str = "parameters",
-    ) -> Self:
-        """Average the targets; arguments and errors as ``Baseline.fit``."""
-        check_fit(self, maps, targets, groups, answers)
+    def _learn(self, maps: np.ndarray, targets: np.ndarray, groups: np.ndarray, answers: str) -> None:
         residual = np.zeros_like(targets, dtype=float)
         for train, test in folds(groups):
             residual[test] = targets[test] - targets[train].mean(axis=0)
         self._mean, self._sd = targets.mean(axis=0), residual_sd(residual, targets)
-        return self
 
-    def predict(self, maps: np.ndarray) -> dict[str, np.ndarray]:
-        """Repeat the mean; arguments and errors as ``Baseline.predict``."""
-        if self._mean is None:
-            raise unfitted(self)
+    def _answer(self, maps: np.ndarray) -> dict[str, np.ndarray]:
         return {"mean": np.tile(self._mean, (len(maps), 1)), "sd": np.tile(self._sd, (len(maps), 1))}
 
 
@@ -61,27 +43,9 @@ class Majority(Baseline):
 
     answers: ClassVar[tuple[str, ...]] = ("classes",)
 
-    def __init__(self) -> None:
-        self._share: np.ndarray | None = None
-
-    def fit(
-        self,
-        maps: np.ndarray,
-        targets: np.ndarray,
-        groups: np.ndarray,
-        *,
-        box: float,
-        periodic: bool,
-        answers: str = "parameters",
-    ) -> Self:
-        """Count the classes; arguments and errors as ``Baseline.fit``."""
-        check_fit(self, maps, targets, groups, answers)
+    def _learn(self, maps: np.ndarray, targets: np.ndarray, groups: np.ndarray, answers: str) -> None:
         folds(groups)  # one group of a class tells as little here as in the other baselines
         self._share = np.asarray(targets, float).mean(axis=0)
-        return self
 
-    def predict(self, maps: np.ndarray) -> dict[str, np.ndarray]:
-        """Repeat the shares; arguments and errors as ``Baseline.predict``."""
-        if self._share is None:
-            raise unfitted(self)
+    def _answer(self, maps: np.ndarray) -> dict[str, np.ndarray]:
         return {"mean": np.tile(self._share, (len(maps), 1))}

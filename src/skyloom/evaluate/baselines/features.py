@@ -7,13 +7,12 @@ discriminant analysis answers classes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
 
 import numpy as np
 
 from skyloom.errors import UsageError
-from skyloom.evaluate.baselines.base import Baseline, check_fit, unfitted
-from skyloom.evaluate.baselines.estimators import Classifier, Estimator, estimator
+from skyloom.evaluate.baselines.base import Baseline
+from skyloom.evaluate.baselines.estimators import Classifier, estimator
 from skyloom.statistics import isotropic, moments, power_spectrum, scattering
 
 # A feature that varies less than this beside the size of the maps is the rounding of float32: without this
@@ -36,34 +35,16 @@ class OnFeatures(Baseline):
         if degree not in (1, 2, 3):
             raise UsageError(f"baseline {type(self).__name__}: degree is {degree}; 1, 2 or 3 are allowed")
         self.degree, self.classifier = degree, classifier
-        self._box, self._periodic = 1.0, True
-        self._estimator: Estimator | None = None
 
     @abstractmethod
     def _features(self, maps: np.ndarray, *, fit: bool) -> np.ndarray:
         """Return the features, shape ``(n, F)``."""
 
-    def fit(
-        self,
-        maps: np.ndarray,
-        targets: np.ndarray,
-        groups: np.ndarray,
-        *,
-        box: float,
-        periodic: bool,
-        answers: str = "parameters",
-    ) -> Self:
-        """Choose the penalty on folds of whole groups and fit; arguments and errors as ``Baseline.fit``."""
-        check_fit(self, maps, targets, groups, answers)
-        self._box, self._periodic = box, periodic
+    def _learn(self, maps: np.ndarray, targets: np.ndarray, groups: np.ndarray, answers: str) -> None:
         features = self._features(maps, fit=True)
         self._estimator = estimator(answers, self.classifier, self.degree).fit(features, targets, groups)
-        return self
 
-    def predict(self, maps: np.ndarray) -> dict[str, np.ndarray]:
-        """Predict from the features; arguments and errors as ``Baseline.predict``."""
-        if self._estimator is None:
-            raise unfitted(self)
+    def _answer(self, maps: np.ndarray) -> dict[str, np.ndarray]:
         return self._estimator.predict(self._features(maps, fit=False))
 
 
