@@ -59,6 +59,13 @@ def test_a_curve_can_be_explored_and_tells_the_number_of_modes() -> None:
     assert "At most 2.0 spreads apart" in str(plot.plate.caption)
 
 
+def test_a_symbol_keeps_its_small_letter() -> None:
+    data = saved(("k",), {}, np.arange(1.0, 9.0))
+    data["T_b.s.v"].attrs["long_name"] = "dP/dlnR of sizes"
+    (plot,) = block(data, Interactive).plots
+    assert str(plot.plate.caption).startswith("dP/dlnR of sizes of")
+
+
 def test_a_pair_of_fields_is_named_as_a_pair() -> None:
     data = saved(("k",), {}, np.arange(1.0, 9.0)).rename(
         {f"T_b.s.{n}": f"T_b-delta.s.{n}" for n in ("v", "v.spread")}

@@ -359,4 +359,5 @@ def _label(words: str, of: xr.DataArray | str) -> str:
 
 
 def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    """Words with a capital, unless they begin with a symbol such as dP/dlnR."""
+    return words[:1].upper() + words[1:] if words[1:2].islower() else words
