@@ -109,7 +109,7 @@ def test_maps_unlike_those_of_the_training_are_told_or_refused(run, maps):
 def test_predictions_are_written_and_told_by_simulation(run, maps, tmp_path):
     output = api.predict(run, maps, tmp_path / "p.nc")
     header, *rows = api.predicted(output)
-    assert header[-1] == "bias"
+    assert header[-2:] == ("bias", "unlike")
     assert len(rows) == 20 * 2  # simulations times redshifts
     assert api.doubts(output) == ""
 
@@ -181,3 +181,85 @@ def test_native_files_are_imported_and_inspected(tmp_path):
     made = api.import_(tmp_path / "maps.gzip", tmp_path / "set", progress="quiet")
     np.testing.assert_array_equal(skyloom.open(made)["T_b"], fields.example(groups=2)["T_b"])
     assert "simulations: 2" in api.inspect(made).text()
+
+
+def foreign(path: Path, groups: int, seed: int, *, scale: float = 1.0, suite: str = "other"):
+    """A set like the toy's with seeds of its own, its temperatures in kelvin and ``scale`` times as large."""
+    ds = fields.example(groups=groups, per_group=6, size=16, seed=seed)
+    numbers = np.unique(ds["group"].values, return_inverse=True)[1]
+    ds = ds.assign_coords(seed=("sample", 1000 * seed + numbers, ds["seed"].attrs)).assign_attrs(suite=suite)
+    ds["T_b"] = (1e-3 * scale * ds["T_b"]).assign_attrs(ds["T_b"].attrs, units="K")
+    store.write(ds, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def transferred(maps, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transfer")
+    same, hotter = foreign(folder / "same", 12, 5), foreign(folder / "hotter", 12, 6, scale=3.0)
+    suites = {"toy": maps, "same": same, "hotter": hotter}
+    listed = ", ".join(
+        f"{name}: {{source: {{name: field_set, path: {path}}}}}" for name, path in suites.items()
+    )
+    back = f"{{back: {{data.source: {{name: field_set, path: {same}}}}}}}"
+    made = recipe(maps, folder, f"transfer={{{listed}}}", f"variants={back}", "explain=[]")
+    return api.run(made, folder / "run", progress="quiet")
+
+
+def transferred_card(folder: Path, suite: str):
+    return json.loads((folder / f"transfer/{suite}/metrics.json").read_text())
+
+
+def test_a_run_is_tested_on_every_other_suite_in_its_own_units(transferred):
+    assert sorted(path.name for path in (transferred / "transfer").iterdir()) == ["hotter", "same"]
+    same, hotter = (transferred_card(transferred, name) for name in ("same", "hotter"))
+    # The same physics in kelvin is read as well as the test side; thrice the signal is not.
+    assert same["parameters"]["x_HI"]["scores"]["r2"]["value"] > 0.7
+    assert hotter["parameters"]["x_HI"]["scores"]["r2"]["value"] < 0
+    assert abs(hotter["parameters"]["x_HI"]["scores"]["pull"]["value"]) > 1
+    assert (same["groups"], same["samples"]) == (12, 72)
+    assert same["shift"]["unlike"] is False
+    assert hotter["shift"]["unlike"] is True and hotter["shift"]["share"]["value"] > 0.5
+    assert metrics(transferred)["shift"]["beside"] == 16  # train and validation simulations
+
+
+def test_suites_stand_in_a_matrix_both_ways(transferred):
+    header, own, back = api.transfer_tables([transferred])["x_HI"]
+    assert header == ("run", "trained on", "tested on toy", "tested on same", "tested on hotter")
+    assert own[:2] == ("run", "toy") and back[:2] == ("back", "same")
+    value = metrics(transferred)["parameters"]["x_HI"]["scores"]["r2"]["value"]
+    assert own[2].startswith(f"R² {value:.3f}") and "flagged" in own[4] and "flagged" not in own[3]
+    value = transferred_card(transferred / "variants/back", "toy")["parameters"]["x_HI"]["scores"]["r2"][
+        "value"
+    ]
+    assert back[2].startswith(f"R² {value:.3f}")
+    page = (transferred / "report.html").read_text()
+    assert "On other suites" in page and "Are these maps like those it learnt from?" in page
+    assert (transferred / "figures/transfer-x_HI.png").is_file()
+
+
+def test_a_suite_that_was_seen_is_refused(transferred, tmp_path):
+    from skyloom.runs import RunFolder
+
+    ds = store.open(source_of(transferred, "toy"))
+    store.write(ds.assign_attrs(suite="copy").compute(), tmp_path / "copy")
+    run = RunFolder.open(transferred)
+    before = run.read_text("recipe.yaml")
+    run.write_text("recipe.yaml", before.replace(str(source_of(transferred, "same")), str(tmp_path / "copy")))
+    try:
+        with pytest.raises(LeakError, match="'same' is not unseen, 2 of 3 checks failed"):
+            api.transfer(transferred)
+    finally:
+        run.write_text("recipe.yaml", before)
+
+
+def source_of(folder: Path, suite: str) -> str:
+    return load(folder / "recipe.yaml").transfer[suite].source["path"]
+
+
+def test_predictions_tell_maps_that_the_run_does_not_know(transferred, tmp_path):
+    output = api.predict(transferred, Path(source_of(transferred, "hotter")), tmp_path / "hotter.nc")
+    header, *rows = api.predicted(output)
+    assert header[-1] == "unlike"
+    assert sum(int(row[-1]) for row in rows) > 36  # of 72 maps
+    assert "are unlike the training maps" in api.doubts(output)

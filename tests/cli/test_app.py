@@ -133,7 +133,7 @@ def test_interrupted_imports_go_on_with_the_same_command(api: object, skyloom_co
         (["evaluate", "first", "--side", "tset"], "did you mean 'test'?"),
         (["evaluate", "frist"], "did you mean 'first'?"),
         (["evaluate", "runs"], "is no run: it holds no recipe.yaml"),
-        (["compare", "first"], "name two runs or more"),
+        (["compare", "first", "--out", "a.html"], "name two runs or more"),
         (["describe", "nte", "resnet"], "did you mean 'net'?"),
         (["list", "nte"], "did you mean 'net'?"),
         (["init"], "reionisation-parameters"),

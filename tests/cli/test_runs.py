@@ -119,8 +119,28 @@ def test_compare_shows_all_columns_of_all_runs(api: Any, here: Path, skyloom_com
     api.answers = {
         "compare": [{"run": "first", "r2": 0.5, "leaky": True}, {"run": "second", "r2": 1e-5, "seeds": 3}]
     }
+    api.answers["transfer_tables"] = {}
     done = skyloom_command("compare", "first", "second")
     assert api.calls[0][1] == ([Path("runs/first"), Path("runs/second")],)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["run", "r2", "leaky", "seeds"]
     assert lines[2:] == [["first", "0.500", "yes", "–"], ["second", "1.00e-05", "–", "3"]]
+
+
+def test_compare_sets_training_suites_against_test_suites(
+    api: Any, here: Path, skyloom_command: Command
+) -> None:
+    head, row = ("run", "trained on", "tested on toy"), ("first", "real", "R² 0.5\n3 % unlike")
+    api.answers = {"compare": [{"run": "first", "r2": 0.5}], "transfer_tables": {"x_HI": [head, row]}}
+    lines = skyloom_command("compare", "first").stdout.splitlines()
+    assert lines[4] == "x_HI: training suites in rows, test suites in columns"
+    assert [line.split() for line in lines[7:]] == [["first", "real", "R²", "0.5"], ["3", "%", "unlike"]]
+
+
+def test_transfer_prints_the_scores_of_each_suite(api: Any, here: Path, skyloom_command: Command) -> None:
+    api.answers = {"transfer": {"toy": {**METRICS, "side": "toy"}}}
+    done = skyloom_command("transfer", "first").stdout
+    assert done.startswith("toy side: 48 samples of 6 groups")
+    assert "runs/first/transfer/toy/metrics.json" in done
+    api.answers = {"transfer": {}}
+    assert "names no other suite" in skyloom_command("transfer", "first").stderr

@@ -76,6 +76,7 @@ def test_evaluate_finds_scores_by_name():
     }
     p = make_prediction(sd=(pair, SD), **bounds).assign_coords(level=[0.683])
     assert scores.evaluate("chi2", p) == pytest.approx(scores.chi2(TRUTH, MEAN, SD))
+    assert scores.evaluate("pull", p) == pytest.approx(((MEAN - TRUTH) / SD).mean(axis=0))
     assert scores.evaluate("coverage_68.3", p) == pytest.approx((np.abs(MEAN - TRUTH) <= SD).mean(axis=0))
     assert scores.evaluate("coverage_95", p) is None
 

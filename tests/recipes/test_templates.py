@@ -20,11 +20,15 @@ SMALL = [
     "evaluate.bootstrap=50",
 ]
 FRACTIONS = "{train: 0.6, validation: 0.2, test: 0.2}"
+SHIPPED = "{name: shipped, set: reionisation-21cmfast}"
+EMBEDDED = "{name: reionisation, simulations: 16, redshifts: 2, size: 16, box_size: 32.0, seed: 7}"
 OWN = {
     "reionisation": [
         "data.select={x_HI: [0.3, 0.7]}",
         "explain=[{name: smooth, widths: [0, 4]}, {name: integrated_gradients, steps: 2}]",
-        f"variants={{seen-boxes: {{split: {{by: sample, leaky: true, fractions: {FRACTIONS}}}}}}}",
+        f"transfer={{21cmfast: {{source: {SHIPPED}}}, embedded: {{source: {EMBEDDED}}}}}",
+        f"variants={{seen-boxes: {{split: {{by: sample, leaky: true, fractions: {FRACTIONS}}}}},"
+        f" embedded: {{data.source: {EMBEDDED}}}}}",
     ],
     "reionisation-parameters": ["data.select={x_HI: [0.3, 0.7]}", "explain=[]"],
     "reionisation-excursion": [
@@ -76,6 +80,13 @@ def test_a_variant_by_sample_is_marked_as_leaky_on_the_page_and_in_the_table(tmp
     child = json.loads((tmp_path / "run/variants/seen-boxes/evaluate/test/metrics.json").read_text())
     assert child["leaky"]
     assert "leaky" in (tmp_path / "run/report.html").read_text().lower()
+    # Both ways: the run on the embedded engine, the variant that learnt from that on 21cmFAST.
+    for place, suite in (("run", "embedded"), ("run/variants/embedded", "21cmfast")):
+        card = json.loads((tmp_path / place / "transfer" / suite / "metrics.json").read_text())
+        assert card["side"] == suite
+        assert card["parameters"]["x_HI"]["scores"]["r2"]["groups"] == card["groups"] > 1
+    told = skyloom("compare", "run", folder=tmp_path).stdout
+    assert "tested on 21cmfast" in told and "tested on embedded" in told
 
 
 def test_a_split_by_sample_that_is_not_marked_ends_with_code_3_and_trains_nothing(tmp_path):

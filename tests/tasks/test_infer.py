@@ -66,6 +66,7 @@ def test_physical_units_return_exactly():
         "bias",
         "correlation",
         "chi2",
+        "pull",
         "coverage_68",
         "coverage_95",
     ]

@@ -1,7 +1,7 @@
 """The front door: everything the command line does, as functions.
 
-``load_recipe`` and ``run`` do all; ``train``, ``evaluate``, ``explain`` and ``report`` are its steps;
-``load_run`` opens a trained run for predictions.
+``load_recipe`` and ``run`` do all; ``train``, ``evaluate``, ``transfer``, ``explain`` and ``report`` are its
+steps; ``load_run`` opens a trained run for predictions.
 """
 
 from skyloom.api.all_in_one import compare, comparison, headline, run
@@ -11,6 +11,7 @@ from skyloom.api.importing import import_, inspect, make
 from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
 from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
+from skyloom.api.transfer import transfer, transfer_tables
 from skyloom.recipe import load as load_recipe
 
 __all__ = [
@@ -34,4 +35,6 @@ __all__ = [
     "samples",
     "split",
     "train",
+    "transfer",
+    "transfer_tables",
 ]

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from skyloom.api.judging import evaluate, explain, report
 from skyloom.api.progress import counting
 from skyloom.api.training import train
+from skyloom.api.transfer import transfer
 from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.scorecard import spread
 from skyloom.runs import RunFolder, read_json
+from skyloom.runs.transfers import transfer_file
 
 if TYPE_CHECKING:
     from skyloom.recipe import Recipe
@@ -36,7 +38,8 @@ def run(
 
     Args:
         recipe: The recipe. ``train.repeats`` above one trains further seeds in ``repeats/seed-<n>``; each
-            variant is a run in ``variants/<name>``. Both are evaluated, only the main run is explained.
+            variant is a run in ``variants/<name>``. Both are evaluated, only the main run is explained; it
+            and its variants are tested on the other suites of ``transfer``.
         folder: The run's folder.
         resume: Go on where an earlier call stopped; steps that are done are not done again.
         force: Replace a run that stands there.
@@ -52,10 +55,11 @@ def run(
         )
     main = recipe.with_overrides({"train.repeats": 1})
     metrics = [_one(main, folder, resume=resume, force=force, progress=progress)]
+    _transferred(main, folder, progress=progress)
     for number in range(1, recipe.train.repeats):
         seed = recipe.train.seed + number
         again = main.with_overrides(
-            {"train.seed": seed, "variants": {}, "name": f"{recipe.name}-seed-{seed}"}
+            {"train.seed": seed, "variants": {}, "transfer": {}, "name": f"{recipe.name}-seed-{seed}"}
         )
         child = folder / "repeats" / f"seed-{seed}"
         metrics.append(_one(again, child, resume=resume, force=force, progress=progress))
@@ -63,7 +67,9 @@ def run(
         RunFolder(folder).write_json(TEST, spread(metrics))
     for name in recipe.variants:
         child = folder / "variants" / name
-        _one(main.variant(name), child, resume=resume, force=force, progress=progress)
+        variant = main.variant(name)
+        _one(variant, child, resume=resume, force=force, progress=progress)
+        _transferred(variant, child, progress=progress)
     if main.explain and not (resume and _explained(folder, main)):
         explain(folder)
     report(folder)
@@ -91,6 +97,10 @@ def headline(folder: Path) -> list[tuple[str, ...]]:
         found = json.loads(child.read_text(encoding="utf-8"))
         label = child.parents[2].name + (" (leaky)" if found["leaky"] else "")
         rows.append((f"variant {label}", *_cells(found, columns)))
+    for child in sorted(folder.glob(f"{transfer_file('*')}")):
+        found = json.loads(child.read_text(encoding="utf-8"))
+        label = f"network, {found['groups']} simulations of {child.parent.name}"
+        rows.append((label, *_cells(found, columns)))
     best = _best_baseline(metrics, columns[0])
     if best:
         rows.append((f"best baseline: {best}", *_cells(metrics, columns, ("baselines", best))))
@@ -158,6 +168,16 @@ def _one(recipe: Recipe, folder: Path, *, resume: bool, force: bool, progress: s
         return found
     evaluate(folder, "validation")
     return evaluate(folder, "test")
+
+
+def _transferred(recipe: Recipe, folder: Path, *, progress: str | None) -> None:
+    """Test a run on the other suites of its recipe, unless that was done since it was evaluated."""
+    tested = [folder / transfer_file(name) for name in recipe.foreign()]
+    evaluated = (folder / TEST).stat().st_mtime_ns
+    if all(path.is_file() and path.stat().st_mtime_ns >= evaluated for path in tested):
+        return
+    with counting("simulations", progress) as count:
+        transfer(folder, progress=count)
 
 
 def _evaluated(folder: Path) -> bool:

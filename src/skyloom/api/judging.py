@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from skyloom.api.trained import Run, load_run, timed_outputs
 from skyloom.errors import DataError, UsageError, nearest
 from skyloom.evaluate.floors import label_noise
 from skyloom.evaluate.repair import fit_repair
-from skyloom.evaluate.scorecard import scorecard
+from skyloom.evaluate.scorecard import as_json, scorecard
+from skyloom.evaluate.shift import LEVEL, Shift, in_words
 from skyloom.runs import SIDES, atomic_path, write_text
 from skyloom.tasks import classes
 from skyloom.tasks import prediction as numbers
@@ -45,13 +47,17 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     """
     if side not in SIDES:
         raise UsageError(f"there is no side {side!r}", hint=nearest(side, SIDES))
-    run, data = _finished(path)
+    run, data = finished(path)
     run.calibration = None
     raw, _ = _predicted(run, data, "validation")
     run.calibration = fit_repair(raw, run.task.levels)
     run.folder.write_json("calibration.json", run.calibration.state())
+    _know_usual_maps(run, data)
     looks = run.folder.look(side)
     prediction, seconds = _predicted(run, data, side)
+    verdict = None
+    if side == "test":
+        prediction, verdict = run.compared(prediction, data.maps(data.rows_of(run.split.sides[side])))
     settings = run.recipe.evaluate
     metrics = scorecard(
         prediction,
@@ -62,9 +68,11 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
         looks=looks,
         seconds_per_sample=seconds,
     )
-    _write_dataset(run.folder.path_of(f"evaluate/{side}/predictions.nc"), prediction)
+    if verdict is not None:
+        metrics["shift"] = as_json(verdict.card())
+    write_dataset(run.folder.path_of(f"evaluate/{side}/predictions.nc"), prediction)
     if settings.statistics:
-        _write_dataset(run.folder.path_of(f"evaluate/{side}/statistics.nc"), _statistics(run, data, side))
+        write_dataset(run.folder.path_of(f"evaluate/{side}/statistics.nc"), _statistics(run, data, side))
     run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
     run.folder.mark("evaluated", side=side)
     return metrics
@@ -85,7 +93,7 @@ def explain(path: Path) -> list[Path]:
 
     from skyloom.explain.context import Context, accuracy
 
-    run, data = _finished(path)
+    run, data = finished(path)
     rows = data.rows_of(run.split.sides["validation"])
     if len(rows) > EXPLAINED:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, EXPLAINED, replace=False))
@@ -114,7 +122,7 @@ def explain(path: Path) -> list[Path]:
             run.method, standardise(raw), 0, generator=torch.Generator().manual_seed(SEED), context=context
         )
         target = run.folder.path_of(f"explain/{name}.nc")
-        _write_dataset(target, found)
+        write_dataset(target, found)
         written.append(target)
     return written
 
@@ -154,7 +162,7 @@ def predict(path: Path, field_set: Path, output: Path) -> Path:
     ds = formats.read(field_set)
     if "z" in ds.dims:
         ds = cut(ds, kind="slice", axes=["z"], count=min(SLICES, ds.sizes["z"]))
-    _write_dataset(Path(output), load_run(path).predict(ds))
+    write_dataset(Path(output), load_run(path).predict(ds))
     return Path(output)
 
 
@@ -165,20 +173,22 @@ def predicted(output: Path) -> list[tuple[str, ...]]:
         output: What :func:`predict` wrote.
 
     Returns:
-        Rows of text: simulation, redshift, maps, and what ``summary_rows`` of the prediction says of them.
+        Rows of text: simulation, redshift, maps, what ``summary_rows`` of the prediction says of them, and
+        how many are flagged as unlike the training maps.
     """
     import xarray as xr
 
     with xr.open_dataset(output, engine="h5netcdf") as ds:
         summed = classes.summary_rows if classes.answers(ds) == "classes" else numbers.summary_rows
         header, _ = summed(ds)
-        rows: list[tuple[str, ...]] = [("simulation", "redshift", "maps", *header)]
+        rows: list[tuple[str, ...]] = [("simulation", "redshift", "maps", *header, "unlike")]
         # A set without redshifts has NaN, which equals nothing: text tells them apart.
         groups, z = ds["group"].values, np.array([f"{value:.2f}" for value in ds["redshift"].values])
         for group, redshift in sorted(set(zip(groups.tolist(), z.tolist(), strict=True))):
             here = np.flatnonzero((groups == group) & (z == redshift))
-            told = summed(ds.isel(sample=here))[1]
-            rows += [(group, redshift, str(len(here)), *row) for row in told]
+            one = ds.isel(sample=here)
+            unlike = str(int((one["shift_p"] <= LEVEL).sum())) if "shift_p" in one else "-"
+            rows += [(group, redshift, str(len(here)), *row, unlike) for row in summed(one)[1]]
     return rows
 
 
@@ -191,11 +201,22 @@ def doubts(output: Path) -> str:
     import xarray as xr
 
     with xr.open_dataset(output, engine="h5netcdf") as ds:
-        return str(ds.attrs.get("note", ""))
+        said = [str(ds.attrs.get("note", ""))]
+        card = json.loads(ds.attrs.get("shift", "null"))
+    if card is not None and card["unlike"] is not False:
+        said.append(in_words(card))
+    return "; ".join(filter(None, said))
 
 
-def _finished(path: Path) -> tuple[Run, Samples]:
-    """Open a run whose training has ended, with the very samples that it was trained on."""
+def finished(path: Path) -> tuple[Run, Samples]:
+    """Open a run whose training has ended, with the very samples that it was trained on.
+
+    Args:
+        path: The run's folder.
+
+    Raises:
+        DataError: Its training has not ended, or the data are no longer the same.
+    """
     run = load_run(path)
     if not run.folder.complete:
         raise DataError(
@@ -205,6 +226,21 @@ def _finished(path: Path) -> tuple[Run, Samples]:
     data = samples(run.recipe)
     check_same_data(run.folder, data)
     return run, data
+
+
+def _know_usual_maps(run: Run, data: Samples) -> None:
+    """Learn once what the maps of the training look like; it depends on nothing that training changes."""
+    if run.shift is not None:
+        return
+    train, validation = (data.rows_of(run.split.sides[side]) for side in ("train", "validation"))
+    run.shift = Shift.fit(
+        run.inputs(data.maps(train)),
+        data.reader.table["group"].values[train],
+        run.inputs(data.maps(validation)),
+        data.reader.table["group"].values[validation],
+        periodic=data.periodic,
+    )
+    run.folder.write_json("shift.json", run.shift.state())
 
 
 def _predicted(run: Run, data: Samples, side: str) -> tuple[xr.Dataset, float]:
@@ -287,7 +323,13 @@ def labels(specs: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _write_dataset(path: Path, ds: xr.Dataset) -> None:
+def write_dataset(path: Path, ds: xr.Dataset) -> None:
+    """Write a dataset as netCDF-4, atomically; folders are made.
+
+    Args:
+        path: The file.
+        ds: What to write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as whole:
         ds.to_netcdf(whole, engine="h5netcdf")

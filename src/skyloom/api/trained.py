@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from skyloom import recipe as recipes
 from skyloom import registry
 from skyloom.errors import DataError, nearest
 from skyloom.evaluate.repair import Repair, repair_from_state
+from skyloom.evaluate.scorecard import as_json
+from skyloom.evaluate.shift import Shift, Verdict
 from skyloom.fields.transforms import FieldTransforms
 from skyloom.runs import RunFolder
 from skyloom.splits import Split
@@ -41,6 +44,7 @@ class Run:
         method: The trained method, in evaluation mode.
         transforms: The transforms, fitted on the train side.
         calibration: Repair of its errors, fitted on the validation side; absent before the first evaluation.
+        shift: What the maps of the training look like; absent before the first evaluation.
 
     Example:
         ``skyloom.load_run("runs/neutral-fraction").predict(skyloom.open("my-maps"))``
@@ -52,6 +56,7 @@ class Run:
     method: Method
     transforms: FieldTransforms
     calibration: Repair | None
+    shift: Shift | None
 
     @property
     def split(self) -> Split:
@@ -90,7 +95,9 @@ class Run:
             where the method knows it, ``sd``, ``lower`` and ``upper`` by level, all ``(sample, parameter)``
             in physical units; ``truth`` is NaN for labels that the set does not have. Classes:
             ``probability`` ``(sample, class)`` and ``set`` by level; ``truth`` is -1 without a label.
-            ``attrs["note"]`` says where the maps are unlike those trained on.
+            ``shift`` and ``shift_p`` (sample) are how unlike the training maps each is and the share of
+            unseen ones as far out; ``attrs["shift"]`` is the verdict on the set as JSON, ``attrs["note"]``
+            what else differs.
 
         Raises:
             DataError: A field is missing, or its maps are not finite.
@@ -100,7 +107,28 @@ class Run:
         table = ds.drop_vars(list(ds.data_vars))
         found = self.interpret(self.outputs(maps, seed=seed), table)
         found.attrs["note"] = self._note(ds)
-        return found
+        return self.compared(found, maps)[0]
+
+    def compared(
+        self, prediction: xr.Dataset, maps: dict[str, np.ndarray]
+    ) -> tuple[xr.Dataset, Verdict | None]:
+        """Return a prediction that says how unlike the training maps its maps are, and the verdict on all.
+
+        Args:
+            prediction: Of ``n`` samples.
+            maps: Their raw maps, each field ``(n, H, W)`` in the unit of the training.
+
+        Returns:
+            The prediction as it is and None before the first evaluation.
+        """
+        if self.shift is None:
+            return prediction, None
+        settings = self.recipe.evaluate
+        verdict = self.shift.summary(
+            self.inputs(maps), prediction["group"].values, bootstrap=settings.bootstrap, seed=settings.seed
+        )
+        found = prediction.assign(shift=("sample", verdict.scores), shift_p=("sample", verdict.map_p))
+        return found.assign_attrs(shift=json.dumps(as_json(verdict.card()))), verdict
 
     def interpret(self, outputs: dict[str, np.ndarray], table: xr.Dataset, *, side: str = "") -> xr.Dataset:
         """Return a method's outputs as a prediction of the task, its errors repaired."""
@@ -167,7 +195,9 @@ def load_run(path: Path | str) -> Run:
     method = make_method(recipe, read_header(weights)["method"]["data"])
     load_weights(method, weights)
     task_class: Any = registry.get(recipe.task["name"], "task")
-    calibration = folder.read_json("calibration.json") if folder.has("calibration.json") else None
+    calibration, shift = (
+        folder.read_json(name) if folder.has(name) else None for name in ("calibration.json", "shift.json")
+    )
     return Run(
         folder=folder,
         recipe=recipe,
@@ -175,6 +205,7 @@ def load_run(path: Path | str) -> Run:
         method=method.eval(),
         transforms=FieldTransforms.from_state(folder.read_json("transforms.json")["fields"]),
         calibration=repair_from_state(calibration) if calibration else None,
+        shift=Shift.from_state(shift) if shift else None,
     )
 
 

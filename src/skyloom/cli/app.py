@@ -79,6 +79,7 @@ for _verb, _name, _panel in (
     (runs.split, "split", STEPS),
     (runs.train, "train", STEPS),
     (runs.evaluate, "evaluate", STEPS),
+    (runs.transfer, "transfer", STEPS),
     (runs.explain, "explain", STEPS),
     (runs.report, "report", STEPS),
     (runs.predict, "predict", STEPS),

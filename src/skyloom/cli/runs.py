@@ -91,6 +91,23 @@ def evaluate(
     console.scores(api.evaluate(folder, side=side))
 
 
+def transfer(run: RunArgument, quiet: QuietOption = False) -> None:
+    """Test a run on the other suites that its recipe's 'transfer' lists."""
+    folder = find_run(run)
+    from skyloom import api
+    from skyloom.api.progress import counting
+
+    with counting("simulations", progress_style(quiet)) as count:
+        tested = api.transfer(folder, progress=count)
+    for name, metrics in tested.items():
+        console.scores(metrics)
+        console.path("scores", folder / "transfer" / name / "metrics.json")
+    if not tested:
+        console.hint(
+            "its recipe names no other suite: add one under 'transfer', as docs/explanation/transfer.md does"
+        )
+
+
 def explain(run: RunArgument) -> None:
     """Ask the trained network what the recipe's 'explain' lists."""
     folder = find_run(run)
@@ -140,7 +157,7 @@ def report(run: RunArgument) -> None:
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Two runs or more: folders, or names in runs/.", show_default=False),
+        typer.Argument(help="Runs: folders, or names in runs/.", show_default=False),
     ],
     out: Annotated[
         Path | None,
@@ -152,14 +169,17 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Show the scores of several runs side by side."""
-    if len(runs) < 2:
-        raise UsageError("one run cannot be compared", hint="name two runs or more")
+    """Show the scores of runs side by side, and what each is worth on suites that it was not trained on."""
+    if out is not None and len(runs) < 2:
+        raise UsageError("one run fills no page of a comparison", hint="name two runs or more")
     folders = [find_run(name) for name in runs]
     from skyloom import api
 
     rows: list[dict[str, Any]] = api.compare(folders)
     header = list(dict.fromkeys(column for row in rows for column in row))
     console.table(header, [[console.number(row.get(column)) for column in header] for row in rows])
+    for parameter, (head, *cells) in api.transfer_tables(folders).items():
+        console.say(f"\n{parameter}: training suites in rows, test suites in columns")
+        console.table(head, cells)
     if out is not None:
         console.path("comparison", api.comparison(folders, out))

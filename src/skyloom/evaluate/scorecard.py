@@ -25,7 +25,7 @@ from skyloom.evaluate.class_scorecard import check_classes, class_parts, score_n
 from skyloom.tasks.classes import answers
 from skyloom.tasks.prediction import central_interval
 
-DEFAULT_SCORES = ("r2", "rmse", "bias", "correlation", "chi2", "coverage_68", "coverage_95")
+DEFAULT_SCORES = ("r2", "rmse", "bias", "correlation", "chi2", "pull", "coverage_68", "coverage_95")
 
 
 def scorecard(

@@ -9,6 +9,7 @@ Every function reads arrays of shape ``(n, P)`` and weights of shape ``(n,)`` or
 - ``rmse`` :math:`\sqrt{\langle (m-t)^2 \rangle}`, ``bias`` :math:`\langle m-t \rangle`;
 - ``chi2``: reduced, :math:`\langle (m-t)^2/\sigma^2 \rangle` with the predicted sd; 1 if errors are right
   (nothing is fitted on the evaluated side, so no degree of freedom is lost);
+- ``pull``: :math:`\langle (m-t)/\sigma \rangle`, the bias in units of the predicted sd; 0 if there is none;
 - ``coverage``: share of truths inside given bounds;
 - ``correlation``: Pearson's.
 """
@@ -133,12 +134,17 @@ def chi2(truth: np.ndarray, mean: np.ndarray, sd: np.ndarray, *, weights: Weight
         >>> chi2(np.zeros((2, 1)), np.array([[1.0], [3.0]]), np.ones((2, 1))).tolist()
         [5.0]
     """
-    sd = np.asarray(sd, float)
-    if not (sd > 0).all():
-        raise DataError(
-            f"{int((~(sd > 0)).sum())} of {sd.size} predicted sd are not positive; χ² is undefined"
-        )
-    return average((_pair(truth, mean) / sd) ** 2, weights)
+    return average((_pair(truth, mean) / _positive(sd)) ** 2, weights)
+
+
+def pull(truth: np.ndarray, mean: np.ndarray, sd: np.ndarray, *, weights: Weights = None) -> np.ndarray:
+    """Mean of estimate minus truth in units of the predicted sd; arguments, errors and shapes as ``chi2``.
+
+    Example:
+        >>> pull(np.zeros((2, 1)), np.array([[1.0], [3.0]]), np.full((2, 1), 2.0)).tolist()
+        [1.0]
+    """
+    return average(_pair(truth, mean) / _positive(sd), weights)
 
 
 def coverage(
@@ -167,7 +173,7 @@ def evaluate(name: str, prediction: xr.Dataset, weights: Weights = None) -> np.n
     """Compute a score by its name from a prediction.
 
     Args:
-        name: ``r2``, ``rmse``, ``bias``, ``correlation``, ``chi2`` or ``coverage_<percent>``.
+        name: ``r2``, ``rmse``, ``bias``, ``correlation``, ``chi2``, ``pull`` or ``coverage_<percent>``.
         prediction: A prediction of ``n`` samples and ``P`` parameters (``skyloom.tasks.prediction``).
         weights: Shape ``(n,)`` or ``(D, n)``.
 
@@ -186,8 +192,9 @@ def evaluate(name: str, prediction: xr.Dataset, weights: Weights = None) -> np.n
     truth, mean = prediction["truth"].values, prediction["mean"].values
     if name in _OF_MEAN:
         return _OF_MEAN[name](truth, mean, weights=weights)
-    if name == "chi2":
-        return chi2(truth, mean, prediction["sd"].values, weights=weights) if "sd" in prediction else None
+    if name in _OF_SD:
+        sd = prediction["sd"].values if "sd" in prediction else None
+        return None if sd is None else _OF_SD[name](truth, mean, sd, weights=weights)
     kind, _, percent = name.partition("_")
     if kind == "coverage" and percent.replace(".", "", 1).isdigit():
         if "lower" not in prediction:
@@ -198,12 +205,23 @@ def evaluate(name: str, prediction: xr.Dataset, weights: Weights = None) -> np.n
         bounds = (prediction[side].isel(level=match[0]).values for side in ("lower", "upper"))
         return coverage(truth, *bounds, weights=weights)
     raise UsageError(
-        f"unknown score '{name}'; {nearest(name, [*_OF_MEAN, 'chi2', 'coverage_68', 'coverage_95'])}",
+        f"unknown score '{name}'; {nearest(name, [*_OF_MEAN, *_OF_SD, 'coverage_68', 'coverage_95'])}",
         hint="coverage takes any level in percent, for instance coverage_90",
     )
 
 
 _OF_MEAN = {"r2": r2, "rmse": rmse, "bias": bias, "correlation": correlation}
+_OF_SD = {"chi2": chi2, "pull": pull}
+
+
+def _positive(sd: np.ndarray) -> np.ndarray:
+    """Predicted sd, refused where one cannot divide by them."""
+    sd = np.asarray(sd, float)
+    if not (sd > 0).all():
+        raise DataError(
+            f"{int((~(sd > 0)).sum())} of {sd.size} predicted sd are not positive: no one divides by them"
+        )
+    return sd
 
 
 def _pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 from skyloom import registry
 from skyloom.errors import RegistryError
-from skyloom.recipe.schema import Balance, Data, Evaluate, Maps, Recipe, Train
+from skyloom.recipe.schema import Balance, Data, Evaluate, Maps, Recipe, Suite, Train
 from skyloom.registry.describing import argument_docs
 
 SCHEMA_FILE = "skyloom-recipe.schema.json"
@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
     """
     schema = Recipe.model_json_schema()
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
-    for model in (Data, Maps, Balance, Train, Evaluate):
+    for model in (Data, Maps, Balance, Suite, Train, Evaluate):
         _explain(definitions[model.__name__], model)
     _explain(schema, Recipe)
     _define_components(schema, definitions)

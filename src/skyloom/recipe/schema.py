@@ -124,6 +124,27 @@ class Data(Part):
     fields: Annotated[dict[str, list[Transform]], Field(min_length=1)]
 
 
+class Suite(Part):
+    """Another suite of simulations, on which the trained network is tested and from which nothing is learnt.
+
+    The suite whose ``source`` is that of the training is the run's own: its test side stands for it, so that
+    one list serves a recipe and its variants.
+
+    Args:
+        source: A format that reads files, or a simulator.
+        select: Samples to keep, as in ``data.select``; null for the same choice as there.
+        maps: How maps are cut from cubes; null where the source holds maps.
+
+    Example:
+        >>> Suite(source={"name": "shipped", "set": "reionisation-21cmfast"}).select is None
+        True
+    """
+
+    source: Source
+    select: dict[str, Interval] | None = None
+    maps: Maps | None = None
+
+
 class Train(Part):
     """How the weights are found.
 
@@ -213,6 +234,7 @@ class Recipe(Part):
         method: How it is learned.
         train: How the weights are found.
         evaluate: How the answer is judged.
+        transfer: Other suites on which the trained network is tested, by a name for each.
         explain: What is asked of the trained network.
         variants: Further runs of the same recipe: name to changes by dotted key.
 
@@ -235,6 +257,7 @@ class Recipe(Part):
     method: Method
     train: Train = Field(default_factory=Train)
     evaluate: Evaluate = Field(default_factory=Evaluate)
+    transfer: dict[FolderName, Suite] = {}
     explain: list[Explanation] = []
     variants: dict[FolderName, dict[str, Any]] = {}
 
@@ -268,6 +291,10 @@ class Recipe(Part):
             return check(value)
         except Faults as faults:
             raise wrong(faults.problems, lambda _: f"{self.name} with changes") from None
+
+    def foreign(self) -> dict[str, Suite]:
+        """Return the suites of ``transfer`` that the run is not trained on."""
+        return {name: suite for name, suite in self.transfer.items() if suite.source != self.data.source}
 
     def variant(self, name: str) -> Recipe:
         """Return the recipe of one variant; it has no variants of its own.

@@ -92,6 +92,8 @@ class Opening:
     split: Markup
     split_good: bool | None
     looks: Markup
+    likeness: str
+    alike: bool | None
     missing: Sequence[Missing]
 
 
@@ -116,6 +118,7 @@ def opening(run: Artefacts) -> Opening:
         what = "The method predicts no error bars, and none were fitted on the validation side."
         missing.append(Missing(what, f"skyloom evaluate {run.path}"))
     split, good = _split(run)
+    likeness, alike = _likeness(run)
     return Opening(
         question=question(run.recipe),
         population=population(run),
@@ -125,6 +128,8 @@ def opening(run: Artefacts) -> Opening:
         split=split,
         split_good=good,
         looks=looks(run),
+        likeness=likeness,
+        alike=alike,
         missing=missing,
     )
 
@@ -254,6 +259,15 @@ def _split(run: Artefacts) -> tuple[Markup, bool | None]:
     if run.audit is None:
         return Markup("The split claims to be clean, but there is no audit of it. ") + parts, None
     return Markup("The audit found nothing that stands on two sides. ") + parts, True
+
+
+def _likeness(run: Artefacts) -> tuple[str, bool | None]:
+    """Whether the maps that were judged look like the training maps, in words; empty where not known."""
+    found = (run.metrics(run.side) or {}).get("shift")
+    if not found:
+        return "", None
+    words = str(found["words"])
+    return words[:1].upper() + words[1:] + ".", None if found["unlike"] is None else not found["unlike"]
 
 
 def _name(step: Any) -> str:

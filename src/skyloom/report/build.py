@@ -9,7 +9,16 @@ from skyloom.report.answers import opening
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.frame import draw_all, render
 from skyloom.report.page import Section
-from skyloom.report.sections import classes, errors, evidence, explanations, results, statistics, training
+from skyloom.report.sections import (
+    classes,
+    errors,
+    evidence,
+    explanations,
+    results,
+    statistics,
+    training,
+    transfer,
+)
 
 _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.side_by_side,
@@ -18,6 +27,7 @@ _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.baselines,
     errors.error_bars,
     classes.probabilities,
+    transfer.other_suites,
     explanations.explanations,
     evidence.data_and_split,
     statistics.statistics,

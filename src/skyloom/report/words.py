@@ -6,6 +6,7 @@ _TITLES = {
     "r2": "R²",
     "rmse": "RMSE",
     "chi2": "reduced χ²",
+    "pull": "bias / σ",
     "coverage_68": "inside 68\u00a0%",
     "coverage_95": "inside 95\u00a0%",
     "set_size_95": "classes in a 95\u00a0% set",

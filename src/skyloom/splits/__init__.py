@@ -4,6 +4,7 @@ from skyloom.splits.assign import ByCorner, ByGroup, BySample, BySlab, ByTime
 from skyloom.splits.audit import AuditedSplit, audit
 from skyloom.splits.checks import Check
 from skyloom.splits.fingerprint import fingerprint
+from skyloom.splits.foreign import check_foreign
 from skyloom.splits.record import Split
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "Check",
     "Split",
     "audit",
+    "check_foreign",
     "fingerprint",
 ]

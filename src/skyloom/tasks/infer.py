@@ -67,7 +67,7 @@ class Infer:
     def score_names(self) -> list[str]:
         """Scores of this task; those that need an error are left out for methods that give none."""
         coverage = [f"coverage_{100 * level:g}" for level in self.levels]
-        return ["r2", "rmse", "bias", "correlation", "chi2", *coverage]
+        return ["r2", "rmse", "bias", "correlation", "chi2", "pull", *coverage]
 
     @property
     def columns(self) -> list[str]:
