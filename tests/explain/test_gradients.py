@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -78,6 +79,34 @@ def test_completeness_on_a_trained_kind_of_network(cls):
     np.testing.assert_allclose(
         many["attribution"].sum(("channel", "y", "x")) - many["change"], many["gap"], atol=1e-5
     )
+
+
+def test_steps_are_doubled_until_the_gap_is_tolerable(reader, maps, context):
+    # F = (Σ x)⁴: one point misses half, two points nothing, see above.
+    method = reader(lambda m: m.sum((1, 2, 3)) ** 4 * 1e-4, size=8)
+    tool = IntegratedGradients(steps=1, tolerance=0.01)
+    ds = tool.explain(method, maps, 0, generator=GENERATOR, context=context)
+    summary = json.loads(ds.attrs["summary"])
+    assert summary["steps"] == 2 and summary["gap_relative"] < 1e-4
+    jump = reader(lambda m: (m.sum((1, 2, 3)) * 0).sign() + (m.sum((1, 2, 3)) > 0).float(), size=8)
+    ds = tool.explain(jump, maps, 0, generator=GENERATOR, context=context)
+    # A step has no slope anywhere: the gap stays, and the doubling ends.
+    assert json.loads(ds.attrs["summary"])["steps"] == 512
+    assert json.loads(ds.attrs["summary"])["gap_relative"] == pytest.approx(1)
+    with pytest.raises(UsageError, match="tolerance above 0, found 0"):
+        IntegratedGradients(tolerance=0.0)
+
+
+def test_saliency_of_the_predicted_class_is_that_of_the_largest_logit(linear, weights, maps, context):
+    classes = dataclasses.replace(context, truth=np.eye(2)[[0, 1, 0, 1, 1]], classes=True)
+    ds = Saliency(of="predicted").explain(linear, maps, 0, generator=GENERATOR, context=classes)
+    with torch.no_grad():
+        chosen = linear(maps).argmax(1)
+    assert len(chosen.unique()) == 2
+    np.testing.assert_allclose(ds["attribution"], weights[chosen].abs(), rtol=1e-6)
+    assert ds["class"].values.tolist() == [context.parameters[i] for i in (0, 1, 0, 1, 1)]
+    with pytest.raises(UsageError, match="needs classes; Omega_m, sigma_8 are values"):
+        Saliency(of="predicted").explain(linear, maps, 0, generator=GENERATOR, context=context)
 
 
 def test_a_constant_answer_has_no_relative_gap(reader, maps, context):

@@ -11,7 +11,16 @@ from scipy.ndimage import gaussian_filter1d
 
 from skyloom.errors import UsageError
 from skyloom.explain import Context
-from skyloom.explain.interventions import FlattenSpectrum, Smooth, interval, resample
+from skyloom.explain.context import accuracy, class_probability
+from skyloom.explain.interventions import (
+    Equalise,
+    FlattenSpectrum,
+    RemoveMean,
+    ShufflePhases,
+    Smooth,
+    interval,
+    resample,
+)
 
 N = 32
 
@@ -182,3 +191,98 @@ def test_any_score_can_be_asked(reader, labels):
 def test_negative_width_is_refused():
     with pytest.raises(UsageError, match=r"0 pixels or more, found \[-1"):
         Smooth(widths=[-1.0])
+
+
+def both(component, reader_of, context):
+    ds = component.explain(reader_of, torch.zeros(1), 0, generator=generator(), context=context)
+    summary = json.loads(ds.attrs["summary"])
+    np.testing.assert_array_equal(ds["score"], [summary["own"], summary["changed"]])
+    return ds["score"].values
+
+
+def test_an_answer_in_the_power_survives_shuffled_phases_and_one_in_the_places_does_not(reader, labels):
+    size = np.exp(0.3 * labels)
+    raw = size[:, None, None, None] * np.random.default_rng(3).standard_normal((40, 1, N, N))
+    context = Context(size[:, None], raw, standardising, ["sigma"])
+    power = reader(lambda maps: ((maps[:, 0] + 1) / 4).square().mean((1, 2)).sqrt())
+    own, changed = both(ShufflePhases(), power, context)
+    assert changed == pytest.approx(own, abs=1e-3) and own > 0.9
+    places = on_wave(2, labels)
+    own, changed = both(ShufflePhases(), reader(amplitude(2)), places)
+    # The answer becomes y cos θ with a random angle: 1 - Σ y² (1 - cos θ)² / Σ y² = 1 - 3/2 on average.
+    assert own > 0.999 and changed == pytest.approx(-0.5, abs=0.5)
+
+
+def test_an_answer_in_the_histogram_does_not_survive_equalisation(reader, labels):
+    size = np.exp(0.3 * labels)
+    raw = size[:, None, None, None] * np.random.default_rng(3).standard_normal((40, 1, N, N))
+    context = Context(size[:, None], raw, standardising, ["sigma"])
+    spread = reader(lambda maps: ((maps[:, 0] + 1) / 4).std((1, 2)))
+    own, changed = both(Equalise(), spread, context)
+    # All maps get one spread, the mean of all: the score of a constant, 0 less the error of that constant.
+    assert own > 0.99 and changed == pytest.approx(0, abs=0.02)
+    order = reader(lambda maps: maps.flatten(1).argmax(1).float())
+    places = Context(raw.reshape(40, -1).argmax(1)[:, None].astype(float), raw, standardising, ["place"])
+    np.testing.assert_allclose(both(Equalise(), order, places), [1, 1], atol=1e-9)
+
+
+def test_an_answer_in_the_mean_does_not_survive_its_removal(reader, labels):
+    raw = labels[:, None, None, None] + wave(3)
+    context = Context(labels[:, None], raw, standardising, ["level"])
+    mean = reader(lambda maps: (maps.mean((1, 2, 3)) + 1) / 4)
+    np.testing.assert_allclose(both(RemoveMean(), mean, context), [1, 0], atol=1e-5)
+    np.testing.assert_allclose(
+        both(RemoveMean(), reader(amplitude(2)), on_wave(2, labels)), [1, 1], atol=1e-5
+    )
+
+
+@pytest.fixture
+def classifier(reader):
+    """Two classes, waves along x of 2 and of 8; the logit of each is 4 times the amplitude of its wave."""
+    two, eight = amplitude(2), amplitude(8)
+    method = reader(two)
+    method.net.forward = lambda maps: torch.stack([4 * two(maps), 4 * eight(maps)], dim=1)
+    return method
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_probability_against_smoothing_width(classifier, target):
+    truth = np.eye(2)[np.arange(10) % 2]
+    raw = np.where(truth[:, :1, None, None] > 0, wave(2), wave(8))
+    context = Context(
+        truth,
+        raw,
+        standardising,
+        ["slow", "fast"],
+        score=class_probability,
+        score_name="probability",
+        classes=True,
+    )
+    ds = Smooth(widths=[1.0, 4.0], bootstrap=20).explain(
+        classifier, torch.zeros(1), target, generator=generator(), context=context
+    )
+    gain = np.exp(-2 * np.pi**2 * np.array([0.0, 1.0, 4.0]) ** 2 * ((2, 8)[target] / N) ** 2)
+    np.testing.assert_allclose(ds["score"], 1 / (1 + np.exp(-4 * gain)), atol=1e-5)
+    assert ds.attrs["target"] == ("slow", "fast")[target]
+    joint = Context(
+        truth,
+        raw,
+        standardising,
+        ["slow", "fast"],
+        score=accuracy,
+        score_name="accuracy",
+        classes=True,
+        joint=True,
+    )
+    ds = Smooth(widths=[1.0], bootstrap=20).explain(
+        classifier, torch.zeros(1), target, generator=generator(), context=joint
+    )
+    np.testing.assert_array_equal(ds["score"], [1, 1])
+
+
+def test_scores_of_classes_by_hand():
+    truth = np.array([[1, 0], [1, 0], [0, 1]])
+    said = np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8]])
+    assert class_probability(truth[:, 0], said[:, 0]) == pytest.approx(0.6)
+    assert accuracy(truth, said) == pytest.approx(2 / 3)
+    assert np.isnan(class_probability(np.zeros(3), said[:, 0]))

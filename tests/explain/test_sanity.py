@@ -13,8 +13,9 @@ from scipy import stats
 from skyloom import registry
 from skyloom.errors import UsageError
 from skyloom.explain import Context
+from skyloom.explain.context import accuracy
 from skyloom.explain.gradients import IntegratedGradients
-from skyloom.explain.sanity import RandomisedWeights, spearman, untrained_twin
+from skyloom.explain.sanity import RandomisedLabels, RandomisedWeights, spearman, untrained_twin
 from skyloom.methods.supervised import MeanSquared
 
 
@@ -124,4 +125,107 @@ def test_refusals(setting):
     with pytest.raises(UsageError, match="cannot judge 'flatten_spectrum'"):
         RandomisedWeights(attribution={"name": "flatten_spectrum"}).explain(
             method, maps, 0, generator=torch.Generator().manual_seed(0), context=context
+        )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A small network that learned the mean of the left upper quarter of noise maps."""
+    generator = torch.Generator().manual_seed(4)
+    maps = torch.randn(128, 1, 8, 8, generator=generator)
+    truth = maps[:, 0, :4, :4].mean((1, 2))[:, None] * 4  # unit variance
+    torch.manual_seed(0)
+    method = MeanSquared(1, 1, 8, net={"name": "vgg", "widths": [4], "dense": []})
+    optimiser = torch.optim.Adam(method.parameters(), lr=1e-2)
+    for _ in range(150):
+        optimiser.zero_grad()
+        method.losses(maps, truth)[0].backward()
+        optimiser.step()
+    context = Context(truth.numpy(), maps.numpy(), torch.from_numpy, ["quarter"])
+    return method.eval(), maps, context
+
+
+@pytest.mark.parametrize("name", ["saliency", "gradient_shap"])
+def test_a_trained_toy_passes_both_checks(trained, name):
+    method, maps, context = trained
+    quarter = np.zeros((8, 8), bool)
+    quarter[:4, :4] = True
+    slopes = registry.build("saliency", "explanation").explain(
+        method, maps, 0, generator=torch.Generator(), context=context
+    )["attribution"]
+    assert slopes.values[..., quarter].mean() > 3 * slopes.values[..., ~quarter].mean()
+    options = {"generator": torch.Generator().manual_seed(0), "context": context}
+    for check in (
+        RandomisedWeights(attribution={"name": name}),
+        RandomisedLabels(attribution={"name": name}, epochs=10),
+    ):
+        summary = json.loads(check.explain(method, maps, 0, **options).attrs["summary"])
+        assert summary["suspicious"] is False and summary["median"] < 0.4
+    assert summary["at_chance"] is True and summary["trained"] > 0.8
+    # Permuted labels correlate with the true ones by 128^-1/2 = 0.09: R² of the twin is 0 or less, to that.
+    assert summary["permuted"] < 2 * 4 * 0.09
+    assert summary["chance"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("check", [RandomisedWeights(), RandomisedLabels(epochs=1)])
+def test_an_edge_detector_fails_both_checks(trained, on_trial, check):
+    method, maps, context = trained
+    on_trial(lambda method, maps: np.hypot(*np.gradient(maps.numpy(), axis=(2, 3))))
+    options = {"generator": torch.Generator().manual_seed(0), "context": context}
+    summary = json.loads(check.explain(method, maps, 0, **options).attrs["summary"])
+    assert summary["suspicious"] is True and summary["median"] == pytest.approx(1)
+
+
+def test_labels_that_reach_the_network_by_another_way_are_told(trained):
+    method, maps, context = trained
+
+    class Told(RandomisedLabels):
+        def _teach(self, twin, *_):
+            twin.load_state_dict(method.state_dict())
+            return 0.0
+
+    check = Told(epochs=1)
+    summary = json.loads(
+        check.explain(method, maps, 0, generator=torch.Generator(), context=context).attrs["summary"]
+    )
+    assert summary["at_chance"] is False and summary["permuted"] == summary["trained"]
+
+
+def test_classifiers_are_checked_by_accuracy(monkeypatch):
+    generator = torch.Generator().manual_seed(4)
+    maps = torch.randn(64, 1, 8, 8, generator=generator)
+    truth = np.eye(2)[(maps[:, 0, :4].mean((1, 2)) > 0).numpy().astype(int)]
+    torch.manual_seed(0)
+
+    class CrossEntropy(MeanSquared):
+        def losses(self, maps, targets):
+            loss = torch.nn.functional.cross_entropy(self(maps), targets)
+            return loss, loss
+
+    method = CrossEntropy(1, 2, 8, net={"name": "vgg", "widths": [2], "dense": []})
+    context = Context(
+        truth, maps.numpy(), torch.from_numpy, ["up", "down"], score=accuracy, score_name="accuracy",
+        classes=True, joint=True,
+    )  # fmt: skip
+    check = RandomisedLabels(epochs=2)
+    monkeypatch.setattr(
+        "skyloom.explain.sanity.rebuild", lambda spec: CrossEntropy(1, 2, 8, **spec["arguments"])
+    )
+    ds = check.explain(method, maps, 1, generator=torch.Generator().manual_seed(0), context=context)
+    summary = json.loads(ds.attrs["summary"])
+    assert summary["chance"] == pytest.approx(truth.mean(0).max())  # the more frequent class, always
+    assert 0 <= summary["permuted"] <= 1 and summary["score"] == "accuracy"
+
+
+@pytest.mark.parametrize("name", ["twins", "epochs", "batch_size"])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(UsageError, match=f"randomised_labels needs {name} of 1 or more, found 0"):
+        RandomisedLabels(**{name: 0})
+
+
+def test_labels_cannot_judge_what_attributes_nothing(setting):
+    method, maps, context = setting
+    with pytest.raises(UsageError, match="randomised_labels cannot judge 'smooth'"):
+        RandomisedLabels(attribution={"name": "smooth"}).explain(
+            method, maps, 0, generator=torch.Generator(), context=context
         )
