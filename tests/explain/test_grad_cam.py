@@ -58,7 +58,7 @@ def test_the_last_convolution_that_gives_a_map_is_found(detector):
     )
     assert last_convolution(with_head, maps).name == "1"
     method = MeanSquared(1, 1, N, net={"name": "resnet", "width": 4, "blocks": [1, 1]})
-    assert last_convolution(method, maps).name == "net.stages.1.skip.1"
+    assert last_convolution(method, maps).name == "net.stages.1.conv2.conv"
     assert not any(layer._forward_hooks for layer in method.modules())
 
 

@@ -21,6 +21,7 @@ from skyloom.explain.interventions import (
     interval,
     resample,
 )
+from skyloom.methods.cross_entropy import CrossEntropy
 
 N = 32
 
@@ -237,10 +238,10 @@ def test_an_answer_in_the_mean_does_not_survive_its_removal(reader, labels):
 
 
 @pytest.fixture
-def classifier(reader):
+def classifier():
     """Two classes, waves along x of 2 and of 8; the logit of each is 4 times the amplitude of its wave."""
     two, eight = amplitude(2), amplitude(8)
-    method = reader(two)
+    method = CrossEntropy(1, 2, N, net={"name": "vgg", "widths": [1], "dense": []})
     method.net.forward = lambda maps: torch.stack([4 * two(maps), 4 * eight(maps)], dim=1)
     return method
 

@@ -16,6 +16,7 @@ from skyloom.explain import Context
 from skyloom.explain.context import accuracy
 from skyloom.explain.gradients import IntegratedGradients
 from skyloom.explain.sanity import RandomisedLabels, RandomisedWeights, spearman, untrained_twin
+from skyloom.methods.cross_entropy import CrossEntropy
 from skyloom.methods.supervised import MeanSquared
 
 
@@ -191,27 +192,19 @@ def test_labels_that_reach_the_network_by_another_way_are_told(trained):
     assert summary["at_chance"] is False and summary["permuted"] == summary["trained"]
 
 
-def test_classifiers_are_checked_by_accuracy(monkeypatch):
+def test_classifiers_are_checked_by_accuracy():
     generator = torch.Generator().manual_seed(4)
     maps = torch.randn(64, 1, 8, 8, generator=generator)
     truth = np.eye(2)[(maps[:, 0, :4].mean((1, 2)) > 0).numpy().astype(int)]
     torch.manual_seed(0)
-
-    class CrossEntropy(MeanSquared):
-        def losses(self, maps, targets):
-            loss = torch.nn.functional.cross_entropy(self(maps), targets)
-            return loss, loss
-
     method = CrossEntropy(1, 2, 8, net={"name": "vgg", "widths": [2], "dense": []})
     context = Context(
         truth, maps.numpy(), torch.from_numpy, ["up", "down"], score=accuracy, score_name="accuracy",
         classes=True, joint=True,
     )  # fmt: skip
-    check = RandomisedLabels(epochs=2)
-    monkeypatch.setattr(
-        "skyloom.explain.sanity.rebuild", lambda spec: CrossEntropy(1, 2, 8, **spec["arguments"])
+    ds = RandomisedLabels(epochs=2).explain(
+        method, maps, 1, generator=torch.Generator().manual_seed(0), context=context
     )
-    ds = check.explain(method, maps, 1, generator=torch.Generator().manual_seed(0), context=context)
     summary = json.loads(ds.attrs["summary"])
     assert summary["chance"] == pytest.approx(truth.mean(0).max())  # the more frequent class, always
     assert 0 <= summary["permuted"] <= 1 and summary["score"] == "accuracy"

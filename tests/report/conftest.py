@@ -222,6 +222,7 @@ def write_explanations(run: RunFolder, target: str = "x_HI") -> None:
     for name, dim, labels, score in (
         ("smooth", "width", [0.0, 2.0, 4.0, 8.0], [0.98, 0.9, 0.55, -0.3]),
         ("flatten_spectrum", "spectrum", ["own", "flat"], [0.98, 0.31]),
+        ("shuffle_phases", "version", ["own", "changed"], [0.98, 0.45]),
     ):
         value = np.array(score)
         variables = {
@@ -236,6 +237,25 @@ def write_explanations(run: RunFolder, target: str = "x_HI") -> None:
             attrs={"score": "r2"},
         )
         save(name, data)
+    low, high = [0.0, 2.0, 4.0], [2.0, 4.0, 23.0]
+    ends = {"n_low": ("band", low), "n_high": ("band", high)}
+    removed_kept = np.array([[0.9, 0.4, 0.95], [-2.0, 0.7, 0.1]])
+    scored = {
+        key: (("treatment", "band"), removed_kept + d)
+        for key, d in (("score", 0), ("low", -0.1), ("high", 0.05))
+    }
+    save(
+        "bands",
+        xr.Dataset(
+            scored | {"own": 0.98}, coords=ends | {"treatment": ["removed", "kept"]}, attrs={"score": "r2"}
+        ),
+        most_needed=[2.0, 4.0],
+    )
+    shared = {
+        "by_band": (("sample", "band"), rng.standard_normal((6, 3))),
+        "of_mean": ("sample", np.zeros(6)),
+    }
+    save("band_attribution", xr.Dataset(shared, coords=ends), largest=[2.0, 4.0], gap_relative=0.01)
     correlation = np.clip(0.12 + 0.1 * rng.standard_normal((2, 60)), -1, 1)
     save(
         "randomised_weights",

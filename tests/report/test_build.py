@@ -111,13 +111,15 @@ def test_all_artefacts_are_drawn(whole_page: Path) -> None:
         "saliency",
         "integrated_gradients",
         "twins",
+        "bands",
+        "band-attribution",
     ]
     assert {f"{name}-x_HI" for name in wanted} <= stems
     assert {
         "tarp",
         "integrated_gradients-x_HI",
         "smooth",
-        "flatten-spectrum",
+        "survival",
         "training-loss",
         "training-lr",
         "training-r2",

@@ -91,7 +91,7 @@ def explain(path: Path) -> list[Path]:
     """
     import torch
 
-    from skyloom.explain.context import Context, accuracy
+    from skyloom.explain.context import Context, class_probability
 
     run, data = finished(path)
     rows = data.rows_of(run.split.sides["validation"])
@@ -104,7 +104,8 @@ def explain(path: Path) -> list[Path]:
         return torch.from_numpy(run.inputs({name: maps[:, c] for c, name in enumerate(data.fields)}))
 
     classes_asked = run.task.answers == "classes"
-    judged: dict[str, Any] = {"classes": True, "joint": True, "score": accuracy, "score_name": "accuracy"}
+    # The probability of a class on its own maps: each class has its curve, as accuracy, of all at once, has not.
+    judged: dict[str, Any] = {"classes": True, "score": class_probability, "score_name": "probability"}
     context = Context(
         truth=run.task.targets(table),
         raw=raw,
@@ -118,12 +119,18 @@ def explain(path: Path) -> list[Path]:
     specs = run.recipe.explain
     for name, spec in zip(labels(specs), specs, strict=True):
         explanation = registry.build(spec, "explanation")
-        found: xr.Dataset = explanation.explain(
-            run.method, standardise(raw), 0, generator=torch.Generator().manual_seed(SEED), context=context
-        )
-        target = run.folder.path_of(f"explain/{name}.nc")
-        write_dataset(target, found)
-        written.append(target)
+        # A class has its own picture, drawn from its own output; of several values the first is explained.
+        for place in range(len(context.parameters) if context.classes else 1):
+            generator = torch.Generator().manual_seed(SEED)
+            found: xr.Dataset = explanation.explain(
+                run.method, standardise(raw), place, generator=generator, context=context
+            )
+            if "sample" in found.dims:
+                found = found.assign_coords(sample=table["sample"].values)
+            stem = f"{name}-class-{place}" if context.classes else name
+            target = run.folder.path_of(f"explain/{stem}.nc")
+            write_dataset(target, found)
+            written.append(target)
     return written
 
 

@@ -42,11 +42,11 @@ def octaves(side: int) -> list[float]:
         Edges [waves along the side]: 0, 2, 4, 8 ... to half of Nyquist, then the corner.
 
     Example:
-        >>> [round(edge, 1) for edge in octaves(32)]
-        [0.0, 2.0, 4.0, 8.0, 23.6]
+        >>> octaves(32)
+        [0.0, 2.0, 4.0, 8.0, 23.0]
     """
     doubled = 2.0 ** np.arange(1, max(2, int(np.log2(side / 2))))
-    return [0.0, *doubled.tolist(), float(np.nextafter(side / np.sqrt(2), np.inf)) + 1.0]
+    return [0.0, *doubled.tolist(), float(np.ceil(side / np.sqrt(2)))]
 
 
 class Bands:

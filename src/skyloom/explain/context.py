@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skyloom.errors import ShapeError, UsageError
-from skyloom.methods import Method, prediction_mode
+from skyloom.methods import Method
 
 PREDICTED_AT_ONCE = 64
 Score = Callable[[NDArray[Any], NDArray[Any]], float]
@@ -84,8 +84,8 @@ class Context:
         score: Judges one target; larger is better.
         score_name: Its name.
         periodic: Whether opposite edges of a map touch.
-        classes: The method is a classifier: its outputs are logits ``(B, P)``, ``parameters`` names the
-            classes, ``truth`` is one-hot, and scores see probabilities. Give a score that suits:
+        classes: The method is a classifier: its outputs are logits ``(B, P)``, it predicts probabilities,
+            ``parameters`` names the classes and ``truth`` is one-hot. Give a score that suits:
             `class_probability`, or `accuracy`, which is joint.
         joint: The score judges all targets at once, ``(B, P)``, not the one explained, ``(B,)``.
 
@@ -147,13 +147,7 @@ class Context:
         Returns:
             Predicted means, standardised, or probabilities of the classes, shape ``(B, P)``.
         """
-        parts = []
-        for part in torch.split(maps, PREDICTED_AT_ONCE):
-            if self.classes:
-                with prediction_mode(method), torch.no_grad():
-                    parts.append(torch.softmax(method(part), dim=1))
-            else:
-                parts.append(method.predict(part)["mean"])
+        parts = [method.predict(part)["mean"] for part in torch.split(maps, PREDICTED_AT_ONCE)]
         return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float64)
 
 

@@ -75,6 +75,9 @@ def refuse_reuse(net: nn.Module, maps: Tensor, explanation: str) -> None:
 def last_convolution(net: nn.Module, maps: Tensor) -> Call:
     """Return the convolution that runs last and still gives a map of more than one pixel.
 
+    Kernels of one pixel, which only mix channels (the shortcut of a residual block), are passed over where
+    there are others.
+
     Args:
         net: The network.
         maps: Shape ``(B, C, H, W)``; the first map is sent through.
@@ -95,4 +98,5 @@ def last_convolution(net: nn.Module, maps: Tensor) -> Call:
             f"grad_cam needs a convolution whose output is a map; found {found}",
             hint="use saliency or occlusion for this network",
         )
-    return spatial[-1]
+    wide = [call for call in spatial if max(call.layer.kernel_size) > 1]  # type: ignore[arg-type]
+    return (wide or spatial)[-1]

@@ -174,9 +174,7 @@ class RandomisedLabels:
     def _teach(self, twin: Method, maps: Tensor, context: Context, generator: torch.Generator) -> float:
         """Train a twin on permuted labels and return its last loss."""
         order = torch.randperm(len(maps), generator=generator, device=generator.device)
-        labels = torch.from_numpy(np.asarray(context.truth)[order.cpu().numpy()])
-        labels = labels.argmax(dim=1) if context.classes else labels.to(maps.dtype)
-        labels = labels.to(maps.device)
+        labels = torch.from_numpy(np.asarray(context.truth)[order.cpu().numpy()]).to(maps)
         optimiser = registry.build("adamw", "optimiser")(list(twin.parameters()))
         twin.train()
         with seeded(generator), torch.enable_grad():

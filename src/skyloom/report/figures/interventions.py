@@ -110,8 +110,10 @@ def own_and_changed(
             marker = "o" if row.score[version] >= FLOOR else "<"
             ax.plot(x, y, marker, ms=6, color=colour, label=None if place else names[version])
             value = f"${row.score[version]:.2f}$"
+            # The first value stands above its mark, the second below: rows lie close together.
+            above, side = (0, (6, -6)[version]), ("bottom", "top")[version]
             ax.annotate(
-                value, (x, y), xytext=(0, -7), textcoords="offset points", ha="center", va="top", color=colour
+                value, (x, y), xytext=above, textcoords="offset points", ha="center", va=side, color=colour
             )
         changed = float(row.correlation_squared[1])
         label = None if place else f"{names[1]}, squared correlation"
@@ -124,13 +126,16 @@ def own_and_changed(
     return ax
 
 
-def twin_correlations(correlation: np.ndarray, ax: Axes, *, limit: float) -> Axes:
-    """How alike attributions of the trained network and of untrained twins rank the pixels.
+def twin_correlations(
+    correlation: np.ndarray, ax: Axes, *, limit: float, twin: str = "untrained twin"
+) -> Axes:
+    """How alike attributions of the trained network and of twins without the knowledge rank the pixels.
 
     Args:
         correlation: Rank correlation of each map, between -1 and 1, shape ``(n,)``.
         ax: Where to draw.
         limit: Above it the picture comes from the network's shape, not from what it learned.
+        twin: What the others are.
 
     Returns:
         The axes.
@@ -152,7 +157,7 @@ def twin_correlations(correlation: np.ndarray, ax: Axes, *, limit: float) -> Axe
         xticks=np.linspace(-1, 1, 5),
         xlim=(-1, 1),
         ylim=(0, top),
-        xlabel="rank correlation with an untrained twin",
+        xlabel=f"rank correlation with {'an' if twin[0] in 'aeiou' else 'a'} {twin}",
         ylabel="maps × twins",
     )
     return ax
