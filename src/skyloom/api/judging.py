@@ -104,7 +104,7 @@ def explain(path: Path) -> list[Path]:
         return torch.from_numpy(run.inputs({name: maps[:, c] for c, name in enumerate(data.fields)}))
 
     classes_asked = run.task.answers == "classes"
-    # The probability of a class on its own maps: each class has its curve, as accuracy, of all at once, has not.
+    # The probability of each class on its own maps: unlike accuracy, every class has a curve of its own.
     judged: dict[str, Any] = {"classes": True, "score": class_probability, "score_name": "probability"}
     context = Context(
         truth=run.task.targets(table),
