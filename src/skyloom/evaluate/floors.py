@@ -1,9 +1,14 @@
-"""What is the best that can be reached: the ceiling that noise in the labels sets.
+"""What is the best that can be reached, and how far apart are two real sets.
 
-A map cut from a box is labelled with a property of the whole box (``x_HI``), but shows its own
-(``x_HI_slice``). Even who reads that perfectly errs by their difference. The ceiling regresses the box label
-on the slice label, on the train side, and is judged as a prediction like any other; only what the shapes in
-the slice tell of the rest of its box lies above it. It holds for any pair ``<name>`` and ``<name>_slice``.
+Two halves of the real set, split by group, differ by chance alone: a score no worse than theirs cannot be
+told from real. The sd of a statistic over groups is its cosmic variance, the unit in which errors of curves
+are told.
+
+Noise in the labels sets a ceiling of its own: a map cut from a box is labelled with a property of the whole
+box (``x_HI``), but shows its own (``x_HI_slice``). Even who reads that perfectly errs by their difference. The
+ceiling regresses the box label on the slice label, on the train side, and is judged as a prediction like any
+other; only what the shapes in the slice tell of the rest of its box lies above it. It holds for any pair
+``<name>`` and ``<name>_slice``.
 """
 
 from __future__ import annotations
@@ -13,8 +18,82 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from skyloom.errors import DataError
+from skyloom.errors import DataError, UsageError
+from skyloom.statistics.grouped import group_means
 from skyloom.tasks.prediction import prediction
+
+
+def halves(
+    groups: np.ndarray, covariates: np.ndarray | None = None, *, tries: int = 64, seed: int = 0
+) -> np.ndarray:
+    """Deal whole groups to two halves that are alike in their parameters.
+
+    Of ``tries`` random deals the one is taken whose means of the covariates differ least, as in a
+    rerandomised trial (Morgan & Rubin 2012, Ann. Stat. 40, 1263): what is left is the chance of the initial
+    conditions.
+
+    Args:
+        groups: Group of each sample, shape ``(n,)``.
+        covariates: Parameters of each sample, shape ``(n, P)``, in any units; None for none.
+        tries: Deals to choose from.
+        seed: Seed of the deals.
+
+    Returns:
+        Whether each sample is in the first half, shape ``(n,)``; halves differ by at most one group.
+
+    Raises:
+        DataError: Fewer than two groups.
+        UsageError: ``tries`` is less than 1.
+
+    Example:
+        >>> first = halves(np.array(["a", "a", "b", "c", "d"]))
+        >>> first[0] == first[1], len({*"aabcd"}) // 2 == len({g for g, f in zip("aabcd", first) if f})
+        (True, True)
+    """
+    if tries < 1:
+        raise UsageError(f"halves: tries is {tries!r}, allowed: 1 or more")
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    index, K = index.ravel(), len(names)
+    if K < 2:
+        raise DataError(
+            f"a set of {K} group cannot be split into two halves",
+            hint="give two simulations or more; maps of one simulation are no independent halves",
+        )
+    means = np.zeros((K, 0)) if covariates is None else group_means(covariates, index)[0]
+    means = (means - means.mean(axis=0)) / np.maximum(means.std(axis=0), 1e-300)
+    rng = np.random.default_rng(seed)
+    best, least = np.zeros(K, dtype=bool), np.inf
+    for _ in range(tries if means.shape[1] else 1):
+        first = np.zeros(K, dtype=bool)
+        first[rng.permutation(K)[: K // 2]] = True
+        gap = float(np.square(means[first].mean(axis=0) - means[~first].mean(axis=0)).sum())
+        if gap < least:
+            best, least = first, gap
+    return np.asarray(best[index])
+
+
+def cosmic_variance(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of a statistic and its sd between simulations.
+
+    Args:
+        values: The statistic of each sample, shape ``(n, ...)``, in any unit ``u``.
+        groups: Group of each sample, shape ``(n,)``.
+
+    Returns:
+        ``(mean, sd)`` [u] over groups of the groups' means, each of shape ``(...,)``; the sd of one group is
+        NaN.
+
+    Raises:
+        ShapeError: Groups and samples differ in number, or there is none.
+
+    Example:
+        >>> mean, sd = cosmic_variance(np.array([1.0, 3.0, 4.0]), np.array(["a", "a", "b"]))
+        >>> float(mean), round(float(sd), 6)
+        (3.0, 1.414214)
+    """
+    means, names = group_means(values, groups)
+    sd = means.std(axis=0, ddof=1) if len(names) > 1 else np.full(means.shape[1:], np.nan)
+    return means.mean(axis=0), sd
 
 
 def label_noise(

@@ -18,11 +18,12 @@ Array = NDArray[Any]
 
 
 class Estimate(NamedTuple):
-    """A distance and its standard error."""
+    """A distance, or several, with standard errors."""
 
-    value: float
-    error: float
-    """NaN where an ensemble has fewer than two groups."""
+    value: Array
+    """Shape ``(...)``, that of what the distance returns."""
+    error: Array
+    """Same shape; NaN where an ensemble has fewer than two groups."""
 
 
 class CurveError(NamedTuple):
@@ -94,10 +95,10 @@ def group_means(values: Array, groups: Array) -> tuple[Array, Array]:
         raise ShapeError(
             f"{len(values)} samples and groups of shape {groups.shape}; one name a sample is needed"
         )
-    names, index = np.unique(groups, return_inverse=True)
-    sums = np.zeros((len(names), *values.shape[1:]))
-    np.add.at(sums, index.ravel(), values)
-    counts = np.bincount(index.ravel()).reshape(-1, *[1] * (values.ndim - 1))
+    names, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(index.ravel(), kind="stable")
+    sums = np.add.reduceat(values[order], np.cumsum([0, *counts[:-1]]), axis=0)
+    counts = counts.reshape(-1, *[1] * (values.ndim - 1))
     return sums / counts, names
 
 
@@ -117,7 +118,8 @@ def jackknifed(
     paired: a block is then left out of both at once, and there is one sum.
 
     Args:
-        distance: Function of the rows kept of the first and of the second ensemble, both ascending.
+        distance: Function of the rows kept of the first and of the second ensemble, both ascending, that
+            returns one number or an array of any shape.
         first_groups: Group of each sample of the first ensemble, shape ``(n,)``.
         second_groups: Group of each sample of the second, shape ``(m,)``.
         blocks: At most so many blocks an ensemble; fewer where there are fewer groups.
@@ -132,27 +134,29 @@ def jackknifed(
     Example:
         >>> x, y = np.arange(10.0), np.zeros(5)
         >>> gap = jackknifed(lambda i, j: x[i].mean() - y[j].mean(), np.arange(10), np.arange(90, 95))
-        >>> round(gap.value, 6), bool(np.isclose(gap.error, x.std(ddof=1) / np.sqrt(10)))
+        >>> round(float(gap.value), 6), bool(np.isclose(gap.error, x.std(ddof=1) / np.sqrt(10)))
         (4.5, True)
     """
     if blocks < 2:
         raise UsageError(f"jackknifed: blocks is {blocks!r}, allowed: 2 or more")
     sides = [np.asarray(first_groups).astype(str), np.asarray(second_groups).astype(str)]
     everything = [np.arange(len(side)) for side in sides]
-    value = float(distance(*everything))
+    value = np.asarray(distance(*everything), np.float64)
+    unknown = np.full(value.shape, np.nan)
     names = [np.unique(side) for side in sides]
     shared = bool(np.isin(names[0], names[1]).any())
-    rng, variance = np.random.default_rng(seed), 0.0
+    rng, variance = np.random.default_rng(seed), np.zeros(value.shape)
     for own in [np.union1d(*names)] if shared else names:
         if len(own) < 2:
-            return Estimate(value, float("nan"))
+            return Estimate(value[()], unknown[()])
         without = []
         for block in np.array_split(rng.permutation(own), min(blocks, len(own))):
             kept = [np.flatnonzero(~np.isin(side, block)) for side in sides]
             if all(rows.size for rows in kept):
-                without.append(float(distance(*kept)))
-        known = np.array([d for d in without if np.isfinite(d)])
-        if known.size < 2:
-            return Estimate(value, float("nan"))
-        variance += (known.size - 1) / known.size * float(np.square(known - known.mean()).sum())
-    return Estimate(value, float(np.sqrt(variance)))
+                without.append(np.asarray(distance(*kept), np.float64))
+        B = len(without)
+        if B < 2:
+            return Estimate(value[()], unknown[()])
+        deviation = np.stack(without) - np.mean(without, axis=0)
+        variance += (B - 1) / B * np.square(deviation).sum(axis=0)
+    return Estimate(value[()], np.sqrt(variance)[()])

@@ -1,0 +1,172 @@
+"""Summary statistics of several ensembles in the same bins, through the registry.
+
+Maps of all ensembles are handed to a statistic together, so that bins which it takes from its input are the
+same for all. A statistic of one field is computed of each, one of a pair of fields of each pair, one of events
+of the set as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from skyloom import registry
+from skyloom.errors import ShapeError, UsageError
+from skyloom.evaluate.generated.sample import Ensemble
+
+FOR_MAPS = ("pdf", "power_spectrum", "cross_spectrum", "coherence", "bispectrum", "minkowski")
+FOR_EVENTS = ("event_observables",)
+# A few wild pixels of the real maps would put all others into one bin.
+RANGE = (0.001, 0.999)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One statistic of all ensembles.
+
+    Args:
+        statistic: Name in the registry.
+        of: The field, or both fields of a pair, or empty for events.
+        variable: The variable of the statistic.
+        values: Shape ``(n, bins)``, the ensembles one after another.
+        variable_attrs: ``units`` and ``long_name``.
+        dims: Names of the bin dimensions.
+        shape: Number of bins of each.
+        coords: Coordinates of the bins.
+    """
+
+    statistic: str
+    of: str
+    variable: str
+    values: np.ndarray
+    variable_attrs: dict[str, Any]
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    coords: dict[str, xr.DataArray]
+
+    @property
+    def key(self) -> str:
+        """``field.statistic.variable``."""
+        return ".".join(part for part in (self.of, self.statistic, self.variable) if part)
+
+
+def default_statistics(dims: int) -> list[str]:
+    """Return the statistics that a scorecard uses if none are named: those of the list that are installed.
+
+    Args:
+        dims: Spatial axes of the fields, 0 for events.
+
+    Example:
+        >>> default_statistics(2)[:2]
+        ['pdf', 'power_spectrum']
+    """
+    installed = registry.names("statistic")
+    return [name for name in (FOR_MAPS if dims else FOR_EVENTS) if name in installed]
+
+
+def compute_curves(
+    ensembles: Sequence[Ensemble],
+    specs: Sequence[str | dict[str, Any]],
+    *,
+    progress: Callable[[], None] = lambda: None,
+) -> list[Curve]:
+    """Compute statistics of ensembles.
+
+    Args:
+        ensembles: The first is the real one: the PDF covers its range.
+        specs: Components of kind ``statistic``.
+        progress: Called after each statistic.
+
+    Returns:
+        The curves; bins that hold nothing in any sample are left out.
+
+    Raises:
+        UsageError: A statistic is for events and the set holds maps, or the other way round.
+        ShapeError: A statistic gives other bins for one ensemble of events than for another.
+    """
+    curves: list[Curve] = []
+    for spec in specs:
+        kind = getattr(
+            registry.get(registry.resolve(spec, "statistic")["name"], "statistic"), "inputs", "map"
+        )
+        if (kind == "event") != (ensembles[0].dims == 0):
+            held = "maps" if ensembles[0].dims else "events"
+            raise UsageError(
+                f"statistic {registry.resolve(spec, 'statistic')['name']!r} is of kind {kind!r}, and the sets hold {held}",
+                hint="name other statistics",
+            )
+        if kind == "event":
+            curves += _of_events(ensembles, spec)
+        elif kind == "pair":
+            for pair in combinations(ensembles[0].fields, 2):
+                curves += _of_maps(ensembles, spec, pair)
+        else:
+            for name in ensembles[0].fields:
+                curves += _of_maps(ensembles, _ranged(spec, ensembles[0].values(name)), (name,))
+        progress()
+    return curves
+
+
+def _ranged(spec: str | dict[str, Any], values: np.ndarray) -> dict[str, Any]:
+    """A PDF without ends gets those of the real values."""
+    resolved = registry.resolve(spec, "statistic")
+    if resolved["name"] == "pdf" and resolved["low"] is None and resolved["high"] is None:
+        low, high = (float(end) for end in np.quantile(values, RANGE))
+        if low < high:
+            return {**resolved, "low": low, "high": high}
+    return resolved
+
+
+def _of_maps(
+    ensembles: Sequence[Ensemble], spec: str | dict[str, Any], names: tuple[str, ...]
+) -> list[Curve]:
+    data = ensembles[0].data
+    statistic = registry.build(spec, "statistic")
+    maps = [np.concatenate([ensemble.values(name) for ensemble in ensembles]) for name in names]
+    units = [str(data[name].attrs["units"]) for name in names]
+    told = units[0] if len(units) == 1 else tuple(units)
+    box, periodic = float(data.attrs["box_size"]), bool(data.attrs["periodic"])
+    # Code units have no name; the box is then a pure number.
+    found = statistic.compute(*maps, box, periodic, told, box_unit=str(data.attrs["box_size_unit"]))
+    return _curves(found, registry.resolve(spec, "statistic")["name"], "×".join(names))
+
+
+def _of_events(ensembles: Sequence[Ensemble], spec: str | dict[str, Any]) -> list[Curve]:
+    name = registry.resolve(spec, "statistic")["name"]
+    statistic = registry.build(spec, "statistic")
+    found = [statistic.compute(ensemble.data) for ensemble in ensembles]
+    for other in found[1:]:
+        for variable in found[0].data_vars:
+            if other[variable].shape[1:] != found[0][variable].shape[1:]:
+                raise ShapeError(
+                    f"{name}: '{variable}' has other bins in one set than in another",
+                    hint="give the statistic fixed bins",
+                )
+    joined = {
+        variable: xr.concat([f[variable].drop_vars("sample", errors="ignore") for f in found], "sample")
+        for variable in found[0].data_vars
+        if "sample" in found[0][variable].dims
+    }
+    return _curves(xr.Dataset(joined), name, "")
+
+
+def _curves(found: xr.Dataset, statistic: str, of: str) -> list[Curve]:
+    curves = []
+    for variable, array in found.data_vars.items():
+        if "sample" not in array.dims:
+            continue
+        array = array.transpose("sample", ...)
+        dims = tuple(str(dim) for dim in array.dims[1:])
+        values = np.asarray(array.values, np.float64).reshape(len(array), -1)
+        if not np.isfinite(values).any():
+            continue
+        coords = {str(dim): found[dim] for dim in dims if dim in found.coords}
+        curves.append(
+            Curve(statistic, of, str(variable), values, dict(array.attrs), dims, array.shape[1:], coords)
+        )
+    return curves

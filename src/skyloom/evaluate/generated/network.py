@@ -1,0 +1,134 @@
+"""The judge network: does a network that learned from real maps read the right parameters off generated ones?
+
+A moment network (Jeffrey & Wandelt 2020, arXiv:2011.05991), as those of the CAMELS Multifield Dataset, is
+trained on real maps split by simulation. Its scores on real simulations that it has not seen are the ceiling;
+a generator that ignores its parameters, or draws them in a way of its own, falls short of it. The network
+proves no more than that: it reads what it has learned to read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from skyloom import registry
+from skyloom.evaluate.generated.sample import Ensemble
+from skyloom.evaluate.scorecard import scorecard
+
+SCORES = ("r2", "rmse", "bias", "chi2")
+FRACTIONS = {"train": 0.6, "validation": 0.15, "test": 0.25}
+METHOD = {"name": "moments", "net": {"name": "resnet", "width": 16}}
+BATCH = 32
+# Beyond this ratio of a high to a middle value a field is learned by its logarithm.
+STEEP = 30.0
+
+
+def read_parameters(
+    real: Ensemble, generated: Ensemble, parameters: Sequence[str], *, epochs: int, seed: int
+) -> dict[str, Any]:
+    """Train the judge and let it read real and generated maps.
+
+    Args:
+        real: Real maps; 60 % of their groups train, 15 % validate, 25 % are the unseen ones.
+        generated: Generated maps; what their table says of the parameters is taken for the truth.
+        parameters: Names of the parameters.
+        epochs: Epochs of the training.
+        seed: Seed of split, weights and batches.
+
+    Returns:
+        JSON values: ``real`` and ``generated``, each the scores R², RMSE, bias and χ² of every parameter with
+        clustered intervals; ``train``, ``test``: numbers of maps; ``epochs``.
+
+    Raises:
+        DataError: There are too few groups to split.
+        DivergedError: The training left the finite numbers.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        task, method, transforms, unseen, trained = _trained(real, parameters, epochs, seed, Path(folder))
+        scores = {
+            name: _scores(task, method, transforms, ensemble)
+            for name, ensemble in (("real", unseen), ("generated", generated))
+        }
+    return {**scores, "train": trained, "test": len(unseen), "epochs": epochs}
+
+
+def _trained(
+    real: Ensemble, parameters: Sequence[str], epochs: int, seed: int, folder: Path
+) -> tuple[Any, Any, Any, Ensemble, int]:
+    """The fitted task, method and transforms, the unseen real maps, and the number of maps trained on."""
+    import torch
+
+    from skyloom.fields import store
+    from skyloom.fields.transforms import FieldTransforms, Pipeline
+    from skyloom.loading import MapDataModule
+    from skyloom.recipe import Train
+    from skyloom.runs import RunFolder
+    from skyloom.splits import ByGroup, audit, fingerprint
+    from skyloom.training import fit
+
+    data = real.data
+    store.write(data, folder / "real")
+    reader = store.Reader(folder / "real")
+    split = ByGroup(fractions=FRACTIONS, seed=seed).assign(data)
+    rows = {side: np.flatnonzero(np.isin(data["sample"].values, ids)) for side, ids in split.sides.items()}
+    pipelines = {name: Pipeline(_pipeline(real.values(name)[rows["train"]])) for name in real.fields}
+    train = {name: real.values(name)[rows["train"]] for name in real.fields}
+    transforms = FieldTransforms(pipelines).fit(lambda: iter([train]), split.sides["train"])
+    prints = np.stack([fingerprint(real.values(name)) for name in real.fields], axis=1)
+    audited = audit(data, split, fingerprints=prints, transforms=transforms)
+    targets = _targets(data, parameters)
+    task = registry.build({"name": "infer", "parameters": list(parameters)}, "task")
+    task = task.fit(targets.isel(sample=rows["train"]))
+    size = real.values(real.fields[0]).shape[-1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        method = registry.build(METHOD, "method", data=(len(real.fields), len(parameters), size))
+    batch = min(BATCH, len(rows["train"]))
+    settings = Train(epochs=epochs, batch_size=batch, augment=_moves(real), seed=seed)
+    module = MapDataModule(reader, audited, transforms, task.targets(targets), settings)
+    fit(method, module, settings, RunFolder.create(folder / "run", {"name": "judge"}), progress="quiet")
+    return task, method, transforms, real.take(rows["test"]), len(rows["train"])
+
+
+def _scores(task: Any, method: Any, transforms: Any, ensemble: Ensemble) -> dict[str, Any]:
+    """Scores of each parameter."""
+    import torch
+
+    maps, _ = transforms.apply({name: ensemble.values(name) for name in ensemble.fields})
+    stacked = np.stack([maps[name] for name in ensemble.fields], axis=1).astype(np.float32)
+    blocks = [method.predict(torch.from_numpy(stacked[i : i + 256])) for i in range(0, len(stacked), 256)]
+    outputs = {name: np.concatenate([block[name].numpy() for block in blocks]) for name in blocks[0]}
+    prediction = task.to_physical(outputs, _targets(ensemble.data, task.parameters))
+    prediction.attrs["scores"] = " ".join(SCORES)
+    found = scorecard(prediction, bootstrap=500)
+    return {name: {"unit": told["unit"], **told["scores"]} for name, told in found["parameters"].items()}
+
+
+def _targets(data: xr.Dataset, parameters: Sequence[str]) -> xr.Dataset:
+    """The table with every target as a parameter; a redshift is one too."""
+    table = data.coords.to_dataset()
+    if "redshift" in parameters:
+        table = table.assign_coords(
+            redshift=("sample", table["redshift"].values, {"role": "label", "units": ""})
+        )
+    return table
+
+
+def _pipeline(values: np.ndarray) -> list[str | dict[str, Any]]:
+    """Standardise; the logarithm first where values are positive and span decades."""
+    middle, high = np.quantile(values, [0.5, 0.999])
+    if values.min() > 0 and high > STEEP * middle:
+        return [{"name": "log10", "floor": float(values.min())}, "standardise"]
+    return ["standardise"]
+
+
+def _moves(real: Ensemble) -> list[Any]:
+    """Augmentations that leave the physics of scalar fields alone."""
+    scalar = all(int(real.data[name].attrs["rank"]) == 0 for name in real.fields)
+    moves = ["flip", "turn"] if scalar else []
+    return [*moves, "roll"] if bool(real.data.attrs["periodic"]) else moves
