@@ -12,13 +12,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skyloom.api import load_run, run
+    from skyloom.api import load_run, run, scorecard
     from skyloom.fields.store import open
     from skyloom.formats import read
     from skyloom.recipe.load import load as load_recipe
 
 __version__ = version("skyloom")
-__all__ = ["__version__", "load_recipe", "load_run", "open", "read", "run"]
+__all__ = ["__version__", "load_recipe", "load_run", "open", "read", "run", "scorecard"]
 
 _HOMES = {
     "load_recipe": ("skyloom.recipe", "load"),
@@ -26,6 +26,7 @@ _HOMES = {
     "open": ("skyloom.fields.store", "open"),
     "read": ("skyloom.formats", "read"),
     "run": ("skyloom.api", "run"),
+    "scorecard": ("skyloom.api", "scorecard"),
 }
 
 

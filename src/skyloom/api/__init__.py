@@ -9,6 +9,7 @@ from skyloom.api.data import samples
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, inspect, make
 from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
+from skyloom.api.scoring import scorecard
 from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
 from skyloom.api.transfer import transfer, transfer_tables
@@ -33,6 +34,7 @@ __all__ = [
     "report",
     "run",
     "samples",
+    "scorecard",
     "split",
     "train",
     "transfer",

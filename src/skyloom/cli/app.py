@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from skyloom.cli import data, looking, runs
+from skyloom.cli import data, looking, runs, scoring
 from skyloom.cli.console import complain, hint
 from skyloom.errors import Interrupted, SkyloomError
 
@@ -84,6 +84,7 @@ for _verb, _name, _panel in (
     (runs.report, "report", STEPS),
     (runs.predict, "predict", STEPS),
     (runs.compare, "compare", STEPS),
+    (scoring.scorecard, "scorecard", STEPS),
     (data.make, "make", DATA),
     (data.import_, "import", DATA),
     (data.inspect, "inspect", DATA),

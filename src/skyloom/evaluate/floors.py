@@ -5,9 +5,9 @@ told from real. The sd of a statistic over groups is its cosmic variance, the un
 are told.
 
 Noise in the labels sets a ceiling of its own: a map cut from a box is labelled with a property of the whole
-box (``x_HI``), but shows its own (``x_HI_slice``). Even who reads that perfectly errs by their difference. The
-ceiling regresses the box label on the slice label, on the train side, and is judged as a prediction like any
-other; only what the shapes in the slice tell of the rest of its box lies above it. It holds for any pair
+box (``x_HI``), but shows its own (``x_HI_slice``). Even who reads that perfectly errs by their difference.
+The ceiling regresses the box label on the slice label, on the train side, and is judged as a prediction like
+any other; only what the shapes in the slice tell of the rest of its box lies above it. It holds for any pair
 ``<name>`` and ``<name>_slice``.
 """
 

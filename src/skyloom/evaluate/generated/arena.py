@@ -1,7 +1,8 @@
 """Everything is held against the same half of the real set, in equal numbers, and that again and again.
 
-The real set is split by group into two halves alike in their parameters. Half A is the reference; against it
-stand, thinned to equal numbers: half B (**real against real**, the floor), the generated samples, and each
+The real set is split by group into two halves, alike in their parameters where the generated samples are at
+the parameters of the real ones; otherwise these differ by chance, and so do those of the halves. Half A
+is the reference; against it stand, thinned to equal numbers: half B (**real against real**, the floor), the generated samples, and each
 baseline. Over many such splits the floor has a mean and a range; a generated set whose score reaches into it
 cannot be told from real by it. Estimates that are off for few samples are off alike for all.
 """
@@ -22,6 +23,7 @@ Better = Literal["less", "more", "both"]
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 INSIDE = 0.95  #: share of the real-against-real scores inside the floor's range
 NORMAL = 1.96
+BLOCKS = 10  #: blocks of groups that the jackknife leaves out, in each ensemble
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,8 @@ class Arena:
     def _split(
         self, real: Ensemble, generated: Ensemble, baselines: Sequence[str], rng: np.random.Generator
     ) -> Split:
-        first = halves(
-            real.groups, real.theta if real.theta.shape[1] else None, seed=int(rng.integers(2**31))
-        )
+        same = real.theta.shape[1] > 0 and {*map(tuple, generated.theta)} <= {*map(tuple, real.theta)}
+        first = halves(real.groups, real.theta if same else None, seed=int(rng.integers(2**31)))
         other = np.flatnonzero(~first)
         size = min(len(other), len(generated))
         kept = np.sort(rng.choice(other, size, replace=False))
@@ -125,7 +126,10 @@ class Arena:
         error = (
             NORMAL
             * jackknifed(
-                lambda i, j: measure(rows[0][i], rows[1][j]), self.groups[rows[0]], self.groups[rows[1]]
+                lambda i, j: measure(rows[0][i], rows[1][j]),
+                self.groups[rows[0]],
+                self.groups[rows[1]],
+                blocks=BLOCKS,
             ).error
         )
         return [

@@ -19,10 +19,10 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import rankdata
 
 from skyloom.errors import ShapeError
 from skyloom.statistics import power_spectrum
+from skyloom.statistics.distances import exceeds
 from skyloom.statistics.grouped import jackknifed
 
 Array = NDArray[Any]
@@ -110,7 +110,7 @@ def court(generated: Array, held_out: Array, train: Array, groups: tuple[Array, 
     copies = int((mine > theirs.max()).sum())
     n, m = len(mine), len(theirs)
     chance = float(np.prod([(n - i) / (n + m - i) for i in range(copies)]))
-    closer = jackknifed(lambda i, j: _exceeds(mine[i], theirs[j]), *groups)
+    closer = jackknifed(lambda i, j: exceeds(mine[i], theirs[j]), *groups)
     order = np.argsort(-mine, kind="stable")[:4]
     return {
         "copies": copies,
@@ -146,12 +146,6 @@ def duplicates(maps: Array) -> float:
     if len(maps) < 2:
         return 0.0
     return float((likeness(maps, maps, same=True, candidates=2)[0] > DUPLICATE).mean())
-
-
-def _exceeds(mine: Array, theirs: Array) -> float:
-    """Probability that one of the first exceeds one of the second; ties count half."""
-    ranks = rankdata(np.concatenate([mine, theirs]))[: len(mine)]
-    return float((ranks.mean() - (len(mine) + 1) / 2) / len(theirs))
 
 
 def _invariants(maps: Array) -> Array:

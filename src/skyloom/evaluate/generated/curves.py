@@ -1,8 +1,8 @@
 """Summary statistics of several ensembles in the same bins, through the registry.
 
 Maps of all ensembles are handed to a statistic together, so that bins which it takes from its input are the
-same for all. A statistic of one field is computed of each, one of a pair of fields of each pair, one of events
-of the set as a whole.
+same for all. A statistic of one field is computed of each, one of a pair of fields of each pair, one of
+events of the set as a whole.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class Curve:
 
     @property
     def key(self) -> str:
-        """``field.statistic.variable``."""
-        return ".".join(part for part in (self.of, self.statistic, self.variable) if part)
+        """``field.statistic.variable``; both fields of a pair stand first, with a hyphen."""
+        of = self.of.replace(" × ", "-")
+        return ".".join(part for part in (of, self.statistic, self.variable) if part)
 
 
 def default_statistics(dims: int) -> list[str]:
@@ -91,13 +92,12 @@ def compute_curves(
     """
     curves: list[Curve] = []
     for spec in specs:
-        kind = getattr(
-            registry.get(registry.resolve(spec, "statistic")["name"], "statistic"), "inputs", "map"
-        )
+        named = registry.resolve(spec, "statistic")["name"]
+        kind = getattr(registry.get(named, "statistic"), "inputs", "map")
         if (kind == "event") != (ensembles[0].dims == 0):
             held = "maps" if ensembles[0].dims else "events"
             raise UsageError(
-                f"statistic {registry.resolve(spec, 'statistic')['name']!r} is of kind {kind!r}, and the sets hold {held}",
+                f"statistic {named!r} is one of a {kind}, and the sets hold {held}",
                 hint="name other statistics",
             )
         if kind == "event":
@@ -133,7 +133,7 @@ def _of_maps(
     box, periodic = float(data.attrs["box_size"]), bool(data.attrs["periodic"])
     # Code units have no name; the box is then a pure number.
     found = statistic.compute(*maps, box, periodic, told, box_unit=str(data.attrs["box_size_unit"]))
-    return _curves(found, registry.resolve(spec, "statistic")["name"], "×".join(names))
+    return _curves(found, registry.resolve(spec, "statistic")["name"], " × ".join(names))
 
 
 def _of_events(ensembles: Sequence[Ensemble], spec: str | dict[str, Any]) -> list[Curve]:
@@ -157,10 +157,10 @@ def _of_events(ensembles: Sequence[Ensemble], spec: str | dict[str, Any]) -> lis
 
 def _curves(found: xr.Dataset, statistic: str, of: str) -> list[Curve]:
     curves = []
-    for variable, array in found.data_vars.items():
-        if "sample" not in array.dims:
+    for variable, told in found.data_vars.items():
+        if "sample" not in told.dims:
             continue
-        array = array.transpose("sample", ...)
+        array = told.transpose("sample", ...)
         dims = tuple(str(dim) for dim in array.dims[1:])
         values = np.asarray(array.values, np.float64).reshape(len(array), -1)
         if not np.isfinite(values).any():

@@ -48,7 +48,7 @@ def judge(
     statistics: Sequence[str | dict[str, Any]] | None = None,
     baselines: Sequence[str] = ("gaussian", "shuffled"),
     network: bool = True,
-    epochs: int = 15,
+    steps: int = 400,
     seconds_per_sample: float | None = None,
     maximum: int = 1000,
     splits: int = 20,
@@ -71,7 +71,7 @@ def judge(
         statistics: Components of kind ``statistic``; None for those of `curves.default_statistics`.
         baselines: ``gaussian`` and ``shuffled``; maps and cubes only.
         network: Whether a judge network is trained on real maps to read the parameters off generated ones.
-        epochs: Epochs of that network.
+        steps: Optimiser steps of its training.
         seconds_per_sample: Time that a sample takes to make [s], for the record.
         maximum: Samples of each set that are looked at.
         splits: Splits of the real set into halves.
@@ -137,7 +137,7 @@ def judge(
     if network and maps and shared:
         from skyloom.evaluate.generated.network import read_parameters
 
-        numbers["judge"] = read_parameters(sets[0], sets[1], shared, epochs=epochs, seed=seed)
+        numbers["judge"] = read_parameters(sets[0], sets[1], shared, steps=steps, seed=seed)
         step()
     return Scorecard(numbers, curves_of(curves, arena, shared))
 
@@ -287,7 +287,7 @@ def _twin(sets: Sequence[Ensemble], made: Mapping[str, Ensemble], splits: int, s
     floor = arena.contest(*distance_measure(features(arena.ensembles)[0], arena, seed=seed))
     rows = other.contest(*distance_measure(features(other.ensembles)[0], other, seed=seed))
     ids = [ensemble.data["sample"].values.astype(str) for ensemble in sets[1:]]
-    _, mine, theirs = np.intersect1d(*ids, return_indices=True)
+    _, mine, theirs = np.intersect1d(ids[0], ids[1], return_indices=True)
     result: dict[str, Any] = {
         "rows": [row | {"floor": beside["floor"]} for row, beside in zip(rows, floor, strict=True)],
         "paired": len(mine),

@@ -72,7 +72,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (first, second))
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     norm = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), norm, out=np.zeros(len(a)), where=norm > 0)
+    return np.asarray(np.divide((a * b).sum(axis=1), norm, out=np.zeros(len(a)), where=norm > 0))
 
 
 def _scattering(ensembles: Sequence[Ensemble]) -> np.ndarray | None:

@@ -157,10 +157,10 @@ def distance_measure(features: np.ndarray, arena: Arena, *, seed: int) -> tuple[
         )
 
     return measure, [
-        Told("auc", "distances", "classifier two-sample AUC", most=1.0),
-        Told("frechet", "distances", "Fréchet distance, squared"),
-        Told("mmd", "distances", "maximum mean discrepancy, squared", least=-np.inf),
-        Told("sliced_wasserstein", "distances", "sliced Wasserstein distance"),
+        Told("auc", "distances", "classifier AUC", most=1.0),
+        Told("frechet", "distances", "Fréchet distance²"),
+        Told("mmd", "distances", "MMD²", least=-np.inf),
+        Told("sliced_wasserstein", "distances", "sliced Wasserstein"),
         Told("precision", "distances", "precision", better="more", most=1.0),
         Told("recall", "distances", "recall", better="more", most=1.0),
         Told("density", "distances", "density", better="both"),
@@ -185,9 +185,7 @@ def value_measure(arena: Arena, field: str, *, seed: int) -> tuple[Measure, list
     def measure(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.array([distances.wasserstein(table[reference].ravel(), table[other].ravel())])
 
-    return measure, [
-        Told(f"{field}.wasserstein", "distances", "Wasserstein distance of values", "sd", of=field)
-    ]
+    return measure, [Told(f"{field}.wasserstein", "distances", "Wasserstein of values", "sd", of=field)]
 
 
 def diversity_measure(features: np.ndarray, at: Sequence[np.ndarray]) -> tuple[Measure, list[Told]]:
@@ -207,9 +205,7 @@ def diversity_measure(features: np.ndarray, at: Sequence[np.ndarray]) -> tuple[M
                 ratios.append(there.var(axis=0, ddof=1).sum() / max(here.var(axis=0, ddof=1).sum(), 1e-300))
         return np.array([np.sqrt(np.median(ratios)) if ratios else np.nan])
 
-    return measure, [
-        Told("spread", "diversity", "spread at one parameter point, over the real", better="both")
-    ]
+    return measure, [Told("spread", "diversity", "spread over the real", better="both")]
 
 
 def _finite(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +24,66 @@ from skyloom.evaluate.scorecard import scorecard
 SCORES = ("r2", "rmse", "bias", "chi2")
 FRACTIONS = {"train": 0.6, "validation": 0.15, "test": 0.25}
 METHOD = {"name": "moments", "net": {"name": "resnet", "width": 16}}
+OPTIMISER = {"name": "adamw", "lr": 2e-3}
 BATCH = 32
 # Beyond this ratio of a high to a middle value a field is learned by its logarithm.
 STEEP = 30.0
 
 
-def read_parameters(
-    real: Ensemble, generated: Ensemble, parameters: Sequence[str], *, epochs: int, seed: int
-) -> dict[str, Any]:
-    """Train the judge and let it read real and generated maps.
+@dataclass(frozen=True)
+class Judge:
+    """A trained judge.
 
     Args:
-        real: Real maps; 60 % of their groups train, 15 % validate, 25 % are the unseen ones.
-        generated: Generated maps; what their table says of the parameters is taken for the truth.
-        parameters: Names of the parameters.
-        epochs: Epochs of the training.
-        seed: Seed of split, weights and batches.
+        task: The fitted task `infer`.
+        method: The moment network.
+        transforms: Of the fields, fitted on the train side.
+        unseen: Real maps of simulations that it has not seen.
+        trained: Number of maps that it was trained on.
+        epochs: Passes over them.
+    """
 
-    Returns:
-        JSON values: ``real`` and ``generated``, each the scores R², RMSE, bias and χ² of every parameter with
-        clustered intervals; ``train``, ``test``: numbers of maps; ``epochs``.
+    task: Any
+    method: Any
+    transforms: Any
+    unseen: Ensemble
+    trained: int
+    epochs: int
+
+    def scores(self, ensemble: Ensemble) -> dict[str, Any]:
+        """Return R², RMSE, bias and χ² of each parameter, with clustered intervals.
+
+        Args:
+            ensemble: Maps; what their table says of the parameters is taken for the truth.
+        """
+        import torch
+
+        maps, _ = self.transforms.apply({name: ensemble.values(name) for name in ensemble.fields})
+        stacked = np.stack([maps[name] for name in ensemble.fields], axis=1).astype(np.float32)
+        blocks = [
+            self.method.predict(torch.from_numpy(stacked[i : i + 256])) for i in range(0, len(stacked), 256)
+        ]
+        outputs = {name: np.concatenate([block[name].numpy() for block in blocks]) for name in blocks[0]}
+        prediction = self.task.to_physical(outputs, _targets(ensemble.data, self.task.parameters))
+        prediction.attrs["scores"] = " ".join(SCORES)
+        found = scorecard(prediction, bootstrap=500)
+        return {name: {"unit": told["unit"], **told["scores"]} for name, told in found["parameters"].items()}
+
+
+def train_judge(real: Ensemble, parameters: Sequence[str], *, steps: int, seed: int) -> Judge:
+    """Train a network to read parameters off real maps.
+
+    Args:
+        real: Real maps; 60 % of their groups train, 15 % validate, 25 % stay unseen.
+        parameters: Names of the parameters.
+        steps: Optimiser steps, rounded up to whole epochs.
+        seed: Seed of split, weights and batches.
 
     Raises:
         DataError: There are too few groups to split.
+        LeakError: Two groups hold the same map.
         DivergedError: The training left the finite numbers.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        task, method, transforms, unseen, trained = _trained(real, parameters, epochs, seed, Path(folder))
-        scores = {
-            name: _scores(task, method, transforms, ensemble)
-            for name, ensemble in (("real", unseen), ("generated", generated))
-        }
-    return {**scores, "train": trained, "test": len(unseen), "epochs": epochs}
-
-
-def _trained(
-    real: Ensemble, parameters: Sequence[str], epochs: int, seed: int, folder: Path
-) -> tuple[Any, Any, Any, Ensemble, int]:
-    """The fitted task, method and transforms, the unseen real maps, and the number of maps trained on."""
     import torch
 
     from skyloom.fields import store
@@ -71,42 +94,60 @@ def _trained(
     from skyloom.splits import ByGroup, audit, fingerprint
     from skyloom.training import fit
 
-    data = real.data
-    store.write(data, folder / "real")
-    reader = store.Reader(folder / "real")
-    split = ByGroup(fractions=FRACTIONS, seed=seed).assign(data)
-    rows = {side: np.flatnonzero(np.isin(data["sample"].values, ids)) for side, ids in split.sides.items()}
-    pipelines = {name: Pipeline(_pipeline(real.values(name)[rows["train"]])) for name in real.fields}
+    split = ByGroup(fractions=FRACTIONS, seed=seed).assign(real.data)
+    ids = real.data["sample"].values.astype(str)
+    rows = {side: np.flatnonzero(np.isin(ids, members)) for side, members in split.sides.items()}
     train = {name: real.values(name)[rows["train"]] for name in real.fields}
+    pipelines = {name: Pipeline(_pipeline(values)) for name, values in train.items()}
     transforms = FieldTransforms(pipelines).fit(lambda: iter([train]), split.sides["train"])
     prints = np.stack([fingerprint(real.values(name)) for name in real.fields], axis=1)
-    audited = audit(data, split, fingerprints=prints, transforms=transforms)
-    targets = _targets(data, parameters)
+    audited = audit(real.data, split, fingerprints=prints, transforms=transforms)
+    table = _targets(real.data, parameters)
     task = registry.build({"name": "infer", "parameters": list(parameters)}, "task")
-    task = task.fit(targets.isel(sample=rows["train"]))
+    task = task.fit(table.isel(sample=rows["train"]))
     size = real.values(real.fields[0]).shape[-1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method = registry.build(METHOD, "method", data=(len(real.fields), len(parameters), size))
     batch = min(BATCH, len(rows["train"]))
-    settings = Train(epochs=epochs, batch_size=batch, augment=_moves(real), seed=seed)
-    module = MapDataModule(reader, audited, transforms, task.targets(targets), settings)
-    fit(method, module, settings, RunFolder.create(folder / "run", {"name": "judge"}), progress="quiet")
-    return task, method, transforms, real.take(rows["test"]), len(rows["train"])
+    epochs = -(-steps // (len(rows["train"]) // batch))
+    settings = Train(epochs=epochs, batch_size=batch, augment=_moves(real), seed=seed, optimiser=OPTIMISER)
+    with tempfile.TemporaryDirectory() as folder:
+        store.write(real.data, Path(folder) / "real")
+        reader = store.Reader(Path(folder) / "real")
+        module = MapDataModule(reader, audited, transforms, task.targets(table), settings)
+        run = RunFolder.create(Path(folder) / "run", {"name": "judge"})
+        fit(method, module, settings, run, progress="quiet")
+    return Judge(task, method, transforms, real.take(rows["test"]), len(rows["train"]), epochs)
 
 
-def _scores(task: Any, method: Any, transforms: Any, ensemble: Ensemble) -> dict[str, Any]:
-    """Scores of each parameter."""
-    import torch
+def read_parameters(
+    real: Ensemble, generated: Ensemble, parameters: Sequence[str], *, steps: int, seed: int
+) -> dict[str, Any]:
+    """Train the judge and let it read real and generated maps.
 
-    maps, _ = transforms.apply({name: ensemble.values(name) for name in ensemble.fields})
-    stacked = np.stack([maps[name] for name in ensemble.fields], axis=1).astype(np.float32)
-    blocks = [method.predict(torch.from_numpy(stacked[i : i + 256])) for i in range(0, len(stacked), 256)]
-    outputs = {name: np.concatenate([block[name].numpy() for block in blocks]) for name in blocks[0]}
-    prediction = task.to_physical(outputs, _targets(ensemble.data, task.parameters))
-    prediction.attrs["scores"] = " ".join(SCORES)
-    found = scorecard(prediction, bootstrap=500)
-    return {name: {"unit": told["unit"], **told["scores"]} for name, told in found["parameters"].items()}
+    Args:
+        real: Real maps.
+        generated: Generated maps.
+        parameters: Names of the parameters.
+        steps: Optimiser steps of the training.
+        seed: Seed of split, weights and batches.
+
+    Returns:
+        JSON values: ``real`` (simulations not seen) and ``generated``, each the scores of `Judge.scores`;
+        ``trained`` and ``unseen``, numbers of real maps; ``epochs``.
+
+    Raises:
+        DataError, LeakError, DivergedError: As ``train_judge``.
+    """
+    judge = train_judge(real, parameters, steps=steps, seed=seed)
+    return {
+        "real": judge.scores(judge.unseen),
+        "generated": judge.scores(generated),
+        "trained": judge.trained,
+        "unseen": len(judge.unseen),
+        "epochs": judge.epochs,
+    }
 
 
 def _targets(data: xr.Dataset, parameters: Sequence[str]) -> xr.Dataset:

@@ -1,9 +1,9 @@
 r"""Judging a translation: pairs of a true and a translated map, matched by sample.
 
 Two kinds of questions: is the right structure in the right place (PSNR, SSIM, correlation, R², coherence
-``r(k)``), and is there as much of it as there should be (total, ``P(k)`` ratio). A translation that is sure of
-nothing blurs: it wins the first and loses the second. Beside it stand a constant image and a regression pixel
-by pixel, which knows the values of the input and nothing of their neighbours.
+``r(k)``), and is there as much of it as there should be (total, ``P(k)`` ratio). A translation that is sure
+of nothing blurs: it wins the first and loses the second. Beside it stand a constant image and a regression
+pixel by pixel, which knows the values of the input and nothing of their neighbours.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from skyloom.evaluate.generated.card import Scorecard
 from skyloom.evaluate.generated.sample import Ensemble, common_fields, gather
 from skyloom.fields import subset
 from skyloom.statistics import images, power_spectrum
+from skyloom.statistics.two_point import coherence
 
 BINS = 16
 DEGREE = 3  #: of the polynomial in the values of the input's pixels
@@ -176,13 +177,11 @@ def _compare(true: Ensemble, name: str, maps: np.ndarray) -> dict[str, np.ndarra
     t, o = true.values(name).astype(np.float64), np.asarray(maps, np.float64)
     box, periodic = float(true.data.attrs["box_size"]), bool(true.data.attrs["periodic"])
     span = float(np.ptp(t)) or 1.0
-    spectra = [power_spectrum(x, box, periodic=periodic, bins=BINS) for x in (t, o, t + o)]
+    spectra = [power_spectrum(x, box, periodic=periodic, bins=BINS) for x in (t, o)]
     held = spectra[0].modes > 0
-    own, other, both = (spectrum.power[:, held] for spectrum in spectra)
-    # |t + o|² = |t|² + |o|² + 2 Re t o*
-    cross = 0.5 * (both - own - other)
-    norm = np.sqrt(own * other)
-    r = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 1e-12 * own)
+    own, other = (spectrum.power[:, held] for spectrum in spectra)
+    # A map without power goes together with nothing; rounding leaves a constant one a little.
+    r = np.where(other > 1e-12 * own, coherence(t, o, box, periodic=periodic, bins=BINS).r[:, held], 0.0)
     ratio = np.divide(other, own, out=np.full_like(own, np.nan), where=own > 0)
     return {
         "psnr": images.psnr(t, o, span=span),
