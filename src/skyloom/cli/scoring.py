@@ -106,9 +106,8 @@ def _show(card: Mapping[str, Any]) -> None:
     rows = [row for row in card["rows"] if row["unit"] != "%"]
     others, ensemble = list(rows[0]["baselines"]), card["kind"] == "ensemble"
     header = ["score", "of", "generated" if ensemble else "translated"]
-    header += (
-        ["real halves"] * ensemble + [_SHORT.get(name, name) for name in others] + ["verdict"] * ensemble
-    )
+    header += ["real halves"] if ensemble else []
+    header += [_SHORT.get(name, name) for name in others] + (["verdict"] if ensemble else [])
     table = []
     for row in rows:
         label = ("response to " if row["section"] == "response" else "") + row["label"]
@@ -117,10 +116,9 @@ def _show(card: Mapping[str, Any]) -> None:
             row["of"],
             console.number(row["generated"]),
         ]
-        cells += [_floor(row)] * ensemble + [
-            console.number(row["baselines"][name]["value"]) for name in others
-        ]
-        table.append(cells + [_VERDICT[row["real"]]] * ensemble)
+        cells += [_floor(row)] if ensemble else []
+        cells += [console.number(row["baselines"][name]["value"]) for name in others]
+        table.append(cells + ([_VERDICT[row["real"]]] if ensemble else []))
     console.table(header, table)
     for line in _lines(card):
         console.say(line)

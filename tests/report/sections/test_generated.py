@@ -39,7 +39,7 @@ def test_page_shows_every_score_and_asks_for_nothing(folder):
     card = read_json(folder / "scorecard.json")
     text = re.sub(r"<[^>]+>", " ", page)
     for row in card["rows"]:
-        assert f"{row['generated']['value']:.1f}" in text, row["key"]
+        assert f"{abs(row['generated']['value']):.1f}" in text, row["key"]
     passed = sum(row["real"] for row in card["rows"])
     assert f"By {passed} of {len(card['rows'])} scores" in text
     assert "A sample takes 2 ms" in text and "The training set was not given" not in text
@@ -54,7 +54,7 @@ def test_page_of_pairs(tmp_path):
     other = ds.assign(T_b=(ds["T_b"].dims, 0.5 * ds["T_b"].values, ds["T_b"].attrs))
     page = build_scorecard(judge_pairs(ds, other, bootstrap=50).write(tmp_path)).read_text()
     # Half the field is half the total and a quarter of the power.
-    assert "<b>0.50000000</b>" in page and "<b>0.25000000</b>" in page
+    assert re.search("<b>0.50+</b>", page) and re.search("<b>0.250+</b>", page)
     assert "flatters it" in page
 
 

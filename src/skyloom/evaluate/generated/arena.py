@@ -1,10 +1,11 @@
 """Everything is held against the same half of the real set, in equal numbers, and that again and again.
 
 The real set is split by group into two halves, alike in their parameters where the generated samples are at
-the parameters of the real ones; otherwise these differ by chance, and so do those of the halves. Half A
-is the reference; against it stand, thinned to equal numbers: half B (**real against real**, the floor), the generated samples, and each
-baseline. Over many such splits the floor has a mean and a range; a generated set whose score reaches into it
-cannot be told from real by it. Estimates that are off for few samples are off alike for all.
+the parameters of the real ones; otherwise these differ by chance, and so do those of the halves. Half A is
+the reference; against it stand, thinned to equal numbers: half B (**real against real**, the floor), the
+generated samples, and each baseline. Over many such splits the floor has a mean and a range; a generated set
+whose score reaches into it cannot be told from real by it. Estimates that are off for few samples are off
+alike for all.
 """
 
 from __future__ import annotations

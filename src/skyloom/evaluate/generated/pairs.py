@@ -20,6 +20,7 @@ from skyloom.evaluate.generated.card import Scorecard
 from skyloom.evaluate.generated.sample import Ensemble, common_fields, gather
 from skyloom.fields import subset
 from skyloom.statistics import images, power_spectrum
+from skyloom.statistics.distances import normalised
 from skyloom.statistics.two_point import coherence
 
 BINS = 16
@@ -158,18 +159,17 @@ def _per_pixel(given: xr.Dataset, wanted: np.ndarray, here: xr.Dataset, seed: in
     """Predict each pixel from a polynomial in the input's values at that pixel, fitted on the train side."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, StandardScaler
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
     known = [str(name) for name in given.data_vars]
-    x = np.stack([given[name].values.ravel() for name in known], axis=1)
+    x, new = (np.stack([ds[name].values.ravel() for name in known], axis=1) for ds in (given, here))
     y = wanted.ravel().astype(np.float64)
     rows = np.random.default_rng(seed).choice(len(y), min(FITTED, len(y)), replace=False)
-    # Ranks tame fields that span decades; the polynomial bends them back.
-    ranks = QuantileTransformer(n_quantiles=200, subsample=len(rows), random_state=seed)
+    # A polynomial in the value itself would be ruled by the few brightest pixels.
+    x, new = normalised(x[rows], new)
     bent = PolynomialFeatures(DEGREE, include_bias=False)
-    model = make_pipeline(ranks, bent, StandardScaler(), RidgeCV(np.logspace(-6, 2, 9)))
-    model.fit(x[rows], y[rows])
-    return np.asarray(model.predict(np.stack([here[name].values.ravel() for name in known], axis=1)))
+    model = make_pipeline(bent, StandardScaler(), RidgeCV(np.logspace(-6, 2, 9)))
+    return np.asarray(model.fit(x, y[rows]).predict(new))
 
 
 def _compare(true: Ensemble, name: str, maps: np.ndarray) -> dict[str, np.ndarray]:
@@ -181,7 +181,7 @@ def _compare(true: Ensemble, name: str, maps: np.ndarray) -> dict[str, np.ndarra
     held = spectra[0].modes > 0
     own, other = (spectrum.power[:, held] for spectrum in spectra)
     # A map without power goes together with nothing; rounding leaves a constant one a little.
-    r = np.where(other > 1e-12 * own, coherence(t, o, box, periodic=periodic, bins=BINS).r[:, held], 0.0)
+    r = np.where(other > 1e-24 * own, coherence(t, o, box, periodic=periodic, bins=BINS).r[:, held], 0.0)
     ratio = np.divide(other, own, out=np.full_like(own, np.nan), where=own > 0)
     return {
         "psnr": images.psnr(t, o, span=span),

@@ -155,8 +155,8 @@ def _judge(card: Mapping[str, Any]) -> Section | None:
             rows.append(Row([parameter(name) + unit, label, *values]))
     lead = (
         f"A moment network, trained on {told['trained']} real maps, reads the parameters off maps that it "
-        "has not seen. The truth of a generated map is what it was asked to show. A set that is like the real one is read"
-        " as well."
+        "has not seen. The truth of a generated map is what it was asked to show. A set that is like the "
+        "real one is read as well."
     )
     table = Table("Parameters read by the judge", ["parameter", "maps", "R²", "RMSE", "bias", "χ²"], rows)
     return Section("judge", "Judge network", lead, [table])
