@@ -170,7 +170,7 @@ def test_the_doctor_looks_at_the_installation(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = {name: (well, found) for name, well, found in api.doctor()}
     assert rows["plugins"] == (True, "all load")
-    assert rows["shipped sets"] == (True, "reionisation-21cmfast")
+    assert rows["shipped sets"] == (True, "cosmic-rays-athena, reionisation-21cmfast")
     assert rows["folder can be written"][0]
 
 
