@@ -8,7 +8,7 @@ import xarray as xr
 
 from skyloom.errors import DataError
 from skyloom.evaluate import scores
-from skyloom.evaluate.floors import label_noise
+from skyloom.evaluate.floors import cosmic_variance, halves, halves_apart, label_noise
 
 
 def make_table(K: int = 200, m: int = 8, noise: float = 0.06, seed: int = 0) -> xr.Dataset:
@@ -65,3 +65,38 @@ def test_broken_labels_are_refused(value):
     table.x_HI_slice.values[:] = value
     with pytest.raises(DataError, match="'x_HI_slice' must be finite"):
         label_noise(table, table, ["x_HI"])
+
+
+def test_halves_keep_groups_whole_and_parameters_alike():
+    groups = np.repeat(np.arange(40), 5)
+    theta = np.repeat(np.random.default_rng(0).normal(size=(40, 2)), 5, axis=0)
+    gaps = []
+    for covariates in (None, theta):
+        found = []
+        for seed in range(20):
+            first = halves(groups, covariates, seed=seed)
+            assert first.reshape(40, 5).all(axis=1).sum() == 20 and first.sum() == 100
+            found.append(np.abs(theta[first].mean(axis=0) - theta[~first].mean(axis=0)))
+        gaps.append(np.mean(found))
+    # Plain halves differ by sqrt(2 / 20 * 2 / pi) = 0.25 sd; the best of 64 deals in two parameters by
+    # about 1 / sqrt(64) of that.
+    assert gaps[0] == pytest.approx(np.sqrt(0.2 / np.pi), rel=0.25) and gaps[1] < gaps[0] / 4
+    with pytest.raises(DataError, match="1 group cannot be split"):
+        halves(np.zeros(4))
+
+
+def test_cosmic_variance_is_that_between_groups():
+    rng = np.random.default_rng(0)
+    own = rng.normal(3.0, 2.0, size=4000)
+    mean, sd = cosmic_variance(
+        np.repeat(own, 3) + 0.1 * rng.normal(size=12_000), np.repeat(np.arange(4000), 3)
+    )
+    assert mean == pytest.approx(3.0, abs=0.1) and sd == pytest.approx(2.0, rel=0.04)
+
+
+def test_halves_lie_apart_by_chance_alone():
+    rng = np.random.default_rng(0)
+    # The mean of |N(0, 4 / K)| is sqrt(8 / (pi K)), in spreads, whatever the unit.
+    found = [halves_apart(1e4 * rng.normal(size=64), np.arange(64), seed=100 * i) for i in range(40)]
+    assert np.mean(found) == pytest.approx(np.sqrt(8 / np.pi / 64), rel=0.1)
+    assert np.isnan(halves_apart(np.ones(3), np.arange(3)))

@@ -17,6 +17,7 @@ import xarray as xr
 from skyloom import registry
 from skyloom.errors import ShapeError, UsageError
 from skyloom.evaluate.bootstrap import group_index
+from skyloom.evaluate.floors import halves_apart
 
 
 def compute(
@@ -44,9 +45,11 @@ def compute(
 
     Returns:
         For each variable ``v`` of statistic ``s`` of field ``f``: ``f.s.v`` (side, ...), the mean over
-        groups, and ``f.s.v.spread``, their sd (NaN for one group), with the variable's units. Dimensions of
-        ``v`` are named ``f.s.dim`` and keep their coordinates. ``groups`` and ``samples`` count on ``side``.
-        A statistic of two fields is computed for every pair, where ``f`` is ``first-second``.
+        groups, and ``f.s.v.spread``, their sd (NaN for one group), with the variable's units. The attribute
+        ``halves_apart`` is the floor: how far two halves of the first side lie apart at most, in spreads
+        (`floors.halves_apart`). Dimensions of ``v`` are named ``f.s.dim`` and keep their coordinates.
+        ``groups`` and ``samples`` count on ``side``. A statistic of two fields is computed for every pair,
+        where ``f`` is ``first-second``.
 
     Raises:
         UsageError: A statistic is named twice, needs a second field where there is one, or needs events.
@@ -112,6 +115,7 @@ def _by_side(
 ) -> xr.Dataset:
     """Mean and spread over groups of each variable of a statistic, for each side."""
     variables: dict[str, Any] = {}
+    first = next(iter(rows.values()))
     for name, variable in result.data_vars.items():
         dims = tuple(f"{prefix}.{dim}" for dim in variable.dims if dim != "sample")
         if "sample" not in variable.dims:
@@ -122,7 +126,7 @@ def _by_side(
         variables[f"{prefix}.{name}"] = (
             ("side", *dims),
             np.stack([mean for mean, _ in moments]),
-            variable.attrs,
+            {**variable.attrs, "halves_apart": halves_apart(values[first], groups[first])},
         )
         spread = {**variable.attrs, "long_name": f"sd over groups of {variable.attrs.get('long_name', name)}"}
         variables[f"{prefix}.{name}.spread"] = (("side", *dims), np.stack([sd for _, sd in moments]), spread)

@@ -64,7 +64,7 @@ class Judge:
             self.method.predict(torch.from_numpy(stacked[i : i + 256])) for i in range(0, len(stacked), 256)
         ]
         outputs = {name: np.concatenate([block[name].numpy() for block in blocks]) for name in blocks[0]}
-        prediction = self.task.to_physical(outputs, _targets(ensemble.data, self.task.parameters))
+        prediction = self.task.interpret(outputs, _targets(ensemble.data, self.task.parameters))
         prediction.attrs["scores"] = " ".join(SCORES)
         found = scorecard(prediction, bootstrap=500)
         return {name: {"unit": told["unit"], **told["scores"]} for name, told in found["parameters"].items()}

@@ -7,6 +7,7 @@ words (``functional``: area, perimeter, genus) are taken apart first, as are a f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -120,6 +121,21 @@ def statistics_blocks(data: xr.Dataset) -> list[Block]:
         blocks.append(Gallery([_matrix(piece) for piece in matrices]))
     if numbers:
         blocks.append(_table(numbers))
+    floors = [
+        Markup("{} of {} {}").format(
+            key.split(".")[1].replace("_", " "), _fields(key.split(".")[0]), number(far, 1)
+        )
+        for key in _keys(data)
+        if math.isfinite(far := float(data[key].attrs.get("halves_apart", math.nan)))
+    ]
+    if floors:
+        blocks.append(
+            Text(
+                Markup("Two halves of the train side itself lie apart, in spreads, by at most: {}.").format(
+                    listed(floors)
+                )
+            )
+        )
     left = [piece.words for piece in found if len(piece.axes) > 2]
     if left:
         blocks.append(Text(f"In the file and not drawn, since they have more than two axes: {listed(left)}."))
