@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skyloom.errors import DataError, ShapeError, UsageError
+from skyloom.statistics.component import EventStatistic
 from skyloom.statistics.shower_front import C, fit_front
 
 Array = NDArray[Any]
@@ -260,7 +261,7 @@ _DESCRIBED = {
 }
 
 
-class EventObservables:
+class EventObservables(EventStatistic):
     """Observables of the events of a detector array.
 
     It takes a dataset with the variables ``charge`` [PE], ``time`` [ns] and ``hit`` (booleans) of dimensions
@@ -288,8 +289,6 @@ class EventObservables:
         >>> EventObservables().compute(ds)["total_charge"].values.tolist()
         [112.0]
     """
-
-    inputs = "event"
 
     def __init__(
         self,

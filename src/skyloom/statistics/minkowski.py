@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import UsageError
 from skyloom.statistics.arrays import checked, product_unit, spatial_dims
+from skyloom.statistics.component import MapStatistic
 
 Array = NDArray[Any]
 
@@ -238,7 +239,7 @@ def _section(bits: Array, corners: Array, normal: Array) -> Array:
     return total / len(planes) / np.linalg.norm(normal)
 
 
-class MinkowskiFunctionals:
+class MinkowskiFunctionals(MapStatistic):
     """The Minkowski functionals of every map or cube over a range of thresholds.
 
     Args:
@@ -271,19 +272,11 @@ class MinkowskiFunctionals:
     ) -> xr.Dataset:
         """Compute the functionals of maps or cubes.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``volume``, ``boundary``, ``curvature`` (cubes) and ``euler``, each ``(sample, threshold)``, per
             area or volume.
-
-        Raises:
-            As ``minkowski_functionals``; UnitError if a unit cannot be parsed.
         """
         dims = spatial_dims(maps)
         m = minkowski_functionals(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import UsageError
 from skyloom.statistics.arrays import checked
+from skyloom.statistics.component import MapStatistic
 from skyloom.statistics.profiles import mass_radius
 from skyloom.statistics.rings import mass_centre, offsets
 
@@ -157,7 +158,7 @@ def _clumpiness(plane: Array, centre: Array, width: float, periodic: bool) -> fl
     return float(10 * np.maximum(plane - smooth, 0)[outside].sum() / mass) if mass > 0 else math.nan
 
 
-class CAS:
+class CAS(MapStatistic):
     """Concentration, asymmetry and clumpiness of every map of a positive quantity.
 
     Args:
@@ -183,19 +184,11 @@ class CAS:
     ) -> xr.Dataset:
         """Compute the morphology of maps.
 
-        Args:
-            maps: Values of a positive quantity, shape ``(n, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values; none of the results depends on it.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``concentration``, ``asymmetry``, ``clumpiness`` and ``centre_offset``, each ``(sample,)``; NaN
             where a map holds no positive mass.
-
-        Raises:
-            As ``morphology``.
         """
         found = morphology(maps, box, periodic=periodic, minimise=self.minimise, smoothing=self.smoothing)
         described = {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import UsageError
 from skyloom.statistics.arrays import checked
+from skyloom.statistics.component import MapStatistic
 
 Array = NDArray[Any]
 
@@ -178,7 +179,7 @@ def _fractions(fractions: Sequence[float]) -> Array:
     return found
 
 
-class PDF:
+class PDF(MapStatistic):
     """The distribution of the pixel values of every map.
 
     Args:
@@ -206,18 +207,10 @@ class PDF:
     ) -> xr.Dataset:
         """Compute the distributions of the values of maps.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)``, in ``units``.
-            box: Side of a map [box_unit]; a one-point statistic does not depend on it.
-            periodic: Whether opposite edges touch; it does not depend on that either.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``pdf (sample, value)``, coordinate ``value``.
-
-        Raises:
-            As ``pdf``; UnitError if the unit cannot be parsed.
         """
         from skyloom.units import parse
 
@@ -230,7 +223,7 @@ class PDF:
         )
 
 
-class Quantiles:
+class Quantiles(MapStatistic):
     """Quantile of the pixel values of every map.
 
     Args:
@@ -255,18 +248,10 @@ class Quantiles:
     ) -> xr.Dataset:
         """Compute the quantiles of maps or cubes.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit]; a one-point statistic does not depend on it.
-            periodic: Whether opposite edges touch; it does not depend on that either.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``quantile (sample, fraction)``, coordinate ``fraction``.
-
-        Raises:
-            As ``quantiles``.
         """
         found = quantiles(maps, fractions=self.fractions, dims=max(np.ndim(maps) - 1, 2))
         return xr.Dataset(

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skyloom.errors import ShapeError, UsageError
 from skyloom.statistics.arrays import checked
+from skyloom.statistics.component import MapStatistic
 from skyloom.statistics.rings import mass_centre, ring_shares
 
 Array = NDArray[Any]
@@ -208,7 +209,7 @@ def _ring_sums(batch: Array, centres: Array, edges: Array, periodic: bool) -> tu
     return sums, pixels
 
 
-class RadialProfile:
+class RadialProfile(MapStatistic):
     """The mean of every map in rings about its centre, and what lies within them.
 
     Args:
@@ -239,18 +240,10 @@ class RadialProfile:
     ) -> xr.Dataset:
         """Compute the profiles of maps or cubes.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``profile (sample, radius)`` and ``enclosed (sample, radius)``, coordinate ``radius``.
-
-        Raises:
-            As ``radial_profile``; UnitError if a unit cannot be parsed.
         """
         from skyloom.units import parse
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import ShapeError, UsageError
 from skyloom.statistics.arrays import checked, product_unit, spatial_dims
+from skyloom.statistics.component import MapStatistic
 from skyloom.statistics.rays import symmetric_rays, tracer
 
 Array = NDArray[Any]
@@ -244,7 +245,7 @@ class _Regions:
         self.threshold, self.above, self.bins = threshold, above, bins
 
 
-class MeanFreePath(_Regions):
+class MeanFreePath(_Regions, MapStatistic):
     """The distribution of mean free paths in the bubbles or islands of every map or cube.
 
     Args:
@@ -278,18 +279,10 @@ class MeanFreePath(_Regions):
     ) -> xr.Dataset:
         """Compute the distributions.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``density (sample, length)``, dP/dlnR, and ``fraction (sample)``, the share of the map.
-
-        Raises:
-            As ``mean_free_path``.
         """
         paths = mean_free_path(
             maps,
@@ -312,7 +305,7 @@ class MeanFreePath(_Regions):
         )
 
 
-class FriendsOfFriends(_Regions):
+class FriendsOfFriends(_Regions, MapStatistic):
     """The volume-weighted distribution of connected bubbles or islands of every map or cube.
 
     Args:
@@ -339,19 +332,11 @@ class FriendsOfFriends(_Regions):
     ) -> xr.Dataset:
         """Compute the distributions.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``density (sample, volume)``, dP/dlnV weighted by volume; ``regions``, ``largest`` and
             ``fraction``, each ``(sample)``.
-
-        Raises:
-            As ``friends_of_friends``; UnitError if a unit cannot be parsed.
         """
         dims = spatial_dims(maps)
         found = friends_of_friends(

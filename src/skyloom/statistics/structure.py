@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import UsageError
 from skyloom.statistics.arrays import checked, product_unit, spatial_dims
+from skyloom.statistics.component import MapStatistic
 
 Array = NDArray[Any]
 
@@ -192,7 +193,7 @@ def _check(orders: Sequence[int], bins: int, directions: int) -> None:
         raise UsageError(f"structure_function: directions is {directions!r}, allowed: 1 or more")
 
 
-class StructureFunctions:
+class StructureFunctions(MapStatistic):
     """The isotropic structure functions of every map or cube.
 
     Args:
@@ -225,18 +226,10 @@ class StructureFunctions:
     ) -> xr.Dataset:
         """Compute the structure functions of maps or cubes.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``order_p (sample, lag)`` for each order; bins without a lattice vector are left out.
-
-        Raises:
-            As ``structure_function``; UnitError if a unit cannot be parsed.
         """
         dims = spatial_dims(maps)
         s = structure_function(

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skyloom.errors import ShapeError, UsageError
 from skyloom.statistics.arrays import checked, product_unit, spatial_dims
+from skyloom.statistics.component import MapStatistic
 from skyloom.statistics.fourier import hann, transformed
 
 Array = NDArray[Any]
@@ -272,7 +273,7 @@ def _counts(dims: int, h: int, M: int, use: _Use) -> tuple[Array, Array, Array]:
     return counts.astype(np.int64), mean, modes
 
 
-class TriangleBispectrum:
+class TriangleBispectrum(MapStatistic):
     """The bispectrum of every map or cube, of triangles of one shape and growing size or angle.
 
     Args:
@@ -311,19 +312,11 @@ class TriangleBispectrum:
     ) -> xr.Dataset:
         """Compute the bispectra of maps or cubes.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``B (sample, axis)``, ``Q (sample, axis)`` and ``triangles (axis)``; the axis is ``theta`` [rad]
             for isosceles triangles, else ``k``. Bins without a triangle are left out.
-
-        Raises:
-            As ``bispectrum``; ShapeError if the maps are too small for one shell; UnitError.
         """
         dims = spatial_dims(maps)
         axis, coordinate, sides = self._triangles(np.shape(maps)[-1], box)

@@ -9,7 +9,7 @@ precision is transformed as such; ``with scipy.fft.set_workers(2)`` lets maps go
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import ShapeError, UsageError
 from skyloom.statistics.arrays import checked, product_unit, spatial_dims
+from skyloom.statistics.component import MapStatistic, PairStatistic
 from skyloom.statistics.fourier import ring_means, rings
 
 Array = NDArray[Any]
@@ -210,7 +211,7 @@ class _Binned:
         self.bins = bins
 
 
-class PowerSpectrum(_Binned):
+class PowerSpectrum(_Binned, MapStatistic):
     """The isotropic power spectrum of every map or cube.
 
     Args:
@@ -230,18 +231,10 @@ class PowerSpectrum(_Binned):
     ) -> xr.Dataset:
         """Compute the spectra of maps or cubes.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``power (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
-
-        Raises:
-            As ``power_spectrum``; UnitError if a unit cannot be parsed.
         """
         dims = spatial_dims(maps)
         spectrum = power_spectrum(maps, box, periodic=periodic, bins=self.bins, dims=dims)
@@ -249,7 +242,7 @@ class PowerSpectrum(_Binned):
         return _labelled("power", spectrum.power, spectrum, unit, "power spectrum", box_unit)
 
 
-class CrossSpectrum(_Binned):
+class CrossSpectrum(_Binned, PairStatistic):
     """The isotropic cross spectrum of two fields of every sample.
 
     Args:
@@ -264,8 +257,6 @@ class CrossSpectrum(_Binned):
         'Mpc2 mK'
     """
 
-    inputs: ClassVar[str] = "pair"
-
     def compute(
         self,
         first: Array,
@@ -277,19 +268,10 @@ class CrossSpectrum(_Binned):
     ) -> xr.Dataset:
         """Compute the cross spectra of two fields.
 
-        Args:
-            first: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units[0]``.
-            second: Real values of the same shape, in ``units[1]``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Units of the two fields.
-            box_unit: Unit of the box.
+        Arguments as ``PairStatistic.compute``.
 
         Returns:
             ``power (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
-
-        Raises:
-            As ``cross_spectrum``; UnitError if a unit cannot be parsed.
         """
         dims = spatial_dims(first)
         spectrum = cross_spectrum(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
@@ -297,7 +279,7 @@ class CrossSpectrum(_Binned):
         return _labelled("power", spectrum.power, spectrum, unit, "cross spectrum", box_unit)
 
 
-class CoherenceSpectrum(_Binned):
+class CoherenceSpectrum(_Binned, PairStatistic):
     """The correlation of the modes of two fields of every sample, at each scale.
 
     Args:
@@ -312,8 +294,6 @@ class CoherenceSpectrum(_Binned):
         [[1.0], [1.0], [1.0]]
     """
 
-    inputs: ClassVar[str] = "pair"
-
     def compute(
         self,
         first: Array,
@@ -325,19 +305,10 @@ class CoherenceSpectrum(_Binned):
     ) -> xr.Dataset:
         """Compute the coherence of two fields.
 
-        Args:
-            first: Real values, shape ``(n, N, N)`` or ``(n, N, N, N)``, in ``units[0]``.
-            second: Real values of the same shape, in ``units[1]``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Units of the two fields; the coherence does not depend on them.
-            box_unit: Unit of the box.
+        Arguments as ``PairStatistic.compute``.
 
         Returns:
             ``r (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
-
-        Raises:
-            As ``coherence``; UnitError if the unit of the box cannot be parsed.
         """
         dims = spatial_dims(first)
         result = coherence(first, second, box, periodic=periodic, bins=self.bins, dims=dims)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import ShapeError, UsageError
 from skyloom.statistics.arrays import checked
+from skyloom.statistics.component import MapStatistic
 
 Array = NDArray[Any]
 
@@ -230,7 +231,7 @@ def _check(scales: int, angles: int, order: int) -> None:
         raise UsageError(f"scattering: order is {order!r}, allowed: 1 or 2")
 
 
-class WaveletScattering:
+class WaveletScattering(MapStatistic):
     """The isotropic scattering coefficients of every map.
 
     Args:
@@ -258,19 +259,11 @@ class WaveletScattering:
     ) -> xr.Dataset:
         """Compute the coefficients of maps.
 
-        Args:
-            maps: Real values, shape ``(n, N, N)``, in ``units``.
-            box: Side of a map [box_unit].
-            periodic: Whether opposite edges touch.
-            units: Unit of the values.
-            box_unit: Unit of the box.
+        Arguments as ``MapStatistic.compute``.
 
         Returns:
             ``mean (sample)``, ``first (sample, wavelength)`` and ``second (sample, pair, angle)``; the
             coordinates ``finer`` and ``coarser`` on ``pair`` are the wavelengths of its two wavelets.
-
-        Raises:
-            As ``scattering``; ShapeError for cubes.
         """
         if np.ndim(maps) != 3:
             raise ShapeError(
