@@ -12,7 +12,7 @@ from skyloom.runs.atomic import (
 )
 from skyloom.runs.card import card
 from skyloom.runs.folder import EVENTS, LAYOUT, SIDES, RunFolder
-from skyloom.runs.provenance import input_file, provenance, without_home
+from skyloom.runs.provenance import input_file, provenance, sampled_file, without_home
 
 __all__ = [
     "EVENTS",
@@ -27,6 +27,7 @@ __all__ = [
     "provenance",
     "read_json",
     "remove_leftovers",
+    "sampled_file",
     "without_home",
     "write_bytes",
     "write_json",
