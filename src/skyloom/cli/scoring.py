@@ -13,7 +13,7 @@ from skyloom.cli.options import QuietOption, progress_style
 from skyloom.errors import UsageError
 
 _SHORT = {"gaussian": "Gaussian", "shuffled": "shuffled", "constant": "constant", "per_pixel": "per pixel"}
-_VERDICT = {True: "as real", False: "differs", None: "–"}
+_VERDICT = {True: "as real", False: "differs", None: "open"}
 Folder = Path | None
 
 

@@ -53,17 +53,20 @@ def verdict(card: Mapping[str, Any]) -> Markup:
     Example:
         >>> rows = [{"label": "P", "of": "T", "unit": "σ", "real": True}]
         >>> str(verdict({"kind": "ensemble", "rows": rows, "memorisation": None}))
-        'By 1 of 1 scores the generated set cannot be told from the real one.'
+        'By 1 of 1 scores the generated set lies where real sets lie.'
     """
     if card["kind"] == "pairs":
         return Markup(
             "Is the right structure in the right place, and is there as much of it as there should be?"
         )
-    judged = [row for row in card["rows"] if row["real"] is not None]
-    passed = sum(row["real"] for row in judged)
-    text = Markup("By {} of {} scores the generated set cannot be told from the real one.").format(
-        passed, len(judged)
+    found = [row["real"] for row in card["rows"]]
+    text = Markup("By {} of {} scores the generated set lies where real sets lie.").format(
+        found.count(True), len(found)
     )
+    if failed := found.count(False):
+        text += f" By {failed} it differs."
+    if undecided := found.count(None):
+        text += f" {undecided} cannot be decided with so many samples."
     court = card["memorisation"]
     if court is not None and court["memorised"]:
         text += f" It holds {counted(court['copies'], 'copy', 'copies')} of training maps."

@@ -34,7 +34,9 @@ def perfect(real, twin):
 
 def test_another_set_of_the_same_law_is_at_the_floor(perfect):
     rows = perfect.numbers["rows"]
-    assert sum(row["real"] for row in rows) >= len(rows) - 1  # one in twenty may stand outside by chance
+    found = [row["real"] for row in rows]
+    assert found.count(False) <= 1  # one in twenty may stand outside by chance
+    assert found.count(True) > 0.7 * len(found)
     for key in (POWER, PDF, "auc", "recall", "spread"):
         row = perfect.row(key)
         assert row["real"], row
@@ -82,7 +84,7 @@ def test_wrong_response_to_a_parameter_is_caught(real, twin, lognormal):
     deaf = twin.assign_coords(A=("sample", twin["A"].values[::-1].copy(), twin["A"].attrs))
     row = judged(real, deaf).row("response.A")
     assert row["real"] is False and row["generated"]["value"] > 2 * row["floor"]["high"]
-    assert judged(real, twin).row("response.A")["real"]
+    assert judged(real, twin).row("response.A")["real"] is not False
     varied = [lognormal(40, seed=s, prefix=f"one{s}", theta=np.tile([0.5, 1.0], 20)) for s in (5, 6)]
     told = judged(real, twin, one_parameter=tuple(varied))
     assert told.row("response.A")["real"]

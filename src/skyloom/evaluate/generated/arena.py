@@ -115,8 +115,8 @@ class Arena:
 
         Returns:
             A row of the scorecard for each number: ``generated`` and ``floor`` with ``value``, ``low`` and
-            ``high``, ``baselines``, and ``real``: whether the interval of the generated score reaches into
-            the floor's range, so that the two cannot be told apart.
+            ``high``, ``baselines``, and ``real``: True where the generated score lies in the floor's range,
+            False where its whole interval lies outside, None where that is open or not known.
         """
         found = {
             name: np.stack([measure(split.reference, split.others[name]) for split in self.splits])
@@ -149,10 +149,15 @@ def _row(told: Told, found: Mapping[str, np.ndarray], error: float) -> dict[str,
     tail = (1 - INSIDE) / (2 if told.better == "both" else 1)
     low, high = (float(np.quantile(floor, q)) if floor.size else np.nan for q in (tail, 1 - tail))
     known = bool(np.isfinite(value) and floor.size)
-    # An unknown error is none: the score itself has to lie inside.
     reach = error if np.isfinite(error) else 0.0
-    below, above = value - reach <= high, value + reach >= low
-    inside = {"less": below, "more": above, "both": below and above}[told.better]
+
+    def within(by: float) -> bool:
+        below, above = value - by <= high, value + by >= low
+        return bool({"less": below, "more": above, "both": below and above}[told.better])
+
+    real = None
+    if known and (within(0.0) or not within(reach)):
+        real = within(0.0)
     return {
         "key": told.key,
         "section": told.section,
@@ -171,7 +176,7 @@ def _row(told: Told, found: Mapping[str, np.ndarray], error: float) -> dict[str,
             for name, values in found.items()
             if name not in ("real", "generated")
         },
-        "real": bool(inside) if known else None,
+        "real": real,
     }
 
 

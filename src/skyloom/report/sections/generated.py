@@ -27,7 +27,7 @@ _RANGE = 30.0
 _VERDICT = {
     True: Markup('<span class="verdict good">as real</span>'),
     False: Markup('<span class="verdict bad">differs</span>'),
-    None: Markup('<span class="verdict unknown">not known</span>'),
+    None: Markup('<span class="verdict unknown">open</span>'),
 }
 
 
@@ -118,14 +118,15 @@ def _table_section(card: Mapping[str, Any], key: str, title: str, lead: str) -> 
     rows = [row for row in card["rows"] if row["section"] == key]
     if not rows:
         return None
+    fields = any(row["of"] for row in rows)
     table = Table(
         title,
-        ["", "of", "generated", "real halves", *_heads(rows), "verdict"],
+        ["", *(["of"] if fields else []), "generated", "real halves", *_heads(rows), "verdict"],
         [
             Row(
                 [
                     parameter(row["label"]) if key == "response" else row["label"],
-                    _of(row),
+                    *([_of(row)] if fields else []),
                     _value(row["generated"]),
                     _floor(row),
                     *_others(row),
@@ -212,8 +213,8 @@ def _copies(card: Mapping[str, Any]) -> Section:
         blocks += _twin(card["twin"])
     lead = (
         "Likeness is the largest correlation over all shifts, flips and turns. Held-out real maps say how "
-        "alike maps are that have nothing to do with each other; the probability is 0.5 where nothing was "
-        "learned by heart."
+        "alike maps are that have nothing to do with each other; a probability clearly above 0.5 says that "
+        "something was learned by heart."
     )
     return Section("memorisation", title, lead, blocks)
 
