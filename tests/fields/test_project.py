@@ -172,7 +172,8 @@ def test_windows_of_maps(seed: int | None) -> None:
         source, _, corner = str(name).partition("-w")
         y, x = map(int, corner.split("-"))
         m = whole.sel(sample=source)
-        np.testing.assert_array_equal(windows["T_b"].values[i], m["T_b"].values[y : y + 5, x : x + 5])
+        moved = np.roll(m["T_b"].values, (-y, -x), axis=(0, 1))  # a periodic map goes on over its edge
+        np.testing.assert_array_equal(windows["T_b"].values[i], moved[:5, :5])
         for kept in ("parent", "axis", "position", "thickness", "group"):
             assert windows[kept].values[i] == m[kept].item()
         own = windows["neutral_fraction"].values[i].mean(dtype=np.float64)
@@ -246,4 +247,51 @@ def test_what_cannot_be_cut() -> None:
     with pytest.raises(FieldSetError, match="8 × 4 × 4 cells, only cubes"):
         cut(cubes().isel(x=slice(4), y=slice(4)), kind="slice", count=1)
     with pytest.raises(UsageError, match="5 different windows of 7 pixels do not fit"):
-        cut(cut(cubes(), kind="slice", count=1), kind="crop", size=7, count=5)
+        cut(cut(cubes(periodic=False), kind="slice", count=1), kind="crop", size=7, count=5)
+
+
+def test_a_column_is_the_integral_and_carries_the_unit_of_a_length() -> None:
+    slabs = {
+        of: cut(cubes(), kind="slab", axes=["y"], count=2, depth=15.0, of=of) for of in ("mean", "column")
+    }
+    np.testing.assert_allclose(slabs["column"]["T_b"], 15.0 * slabs["mean"]["T_b"], rtol=1e-5, atol=1e-5)
+    assert slabs["column"]["T_b"].attrs["units"] == "mK Mpc"
+    check(slabs["column"])
+    assert "x_HI_slice" not in slabs["column"].coords and "x_HI" in slabs["column"].coords
+    one = cut(cubes(), kind="slab", axes=["z"], count=1, depth=CELL, of="column")
+    np.testing.assert_allclose(one["T_b"][0], CELL * T_B[0, 0], rtol=1e-6)
+
+
+def test_the_log_mean_is_geometric_and_least_of_all_means() -> None:
+    def density(of: str) -> np.ndarray:
+        return cut(cubes(), kind="slab", axes=["z"], count=2, depth=20.0, of=of)["neutral_fraction"].values
+
+    hand = np.exp(np.log(NEUTRAL[:, :4].astype(np.float64)).mean(axis=1))
+    np.testing.assert_allclose(density("log_mean")[::2], hand, rtol=1e-6)
+    assert (density("log_mean") <= density("mean")).all()  # the inequality of the means
+
+
+def test_windows_on_a_grid_tile_the_map_and_move_by_half_a_window() -> None:
+    tiles = cut(cubes(), kind="slice", axes=["z"], count=1, size=4, crops=4)["T_b"].values[:4]
+    face = T_B[0, 0]
+    np.testing.assert_array_equal(np.block([[tiles[0], tiles[1]], [tiles[2], tiles[3]]]), face)
+    # 16 windows of half the side: the tiles of the map and of its copies rolled by a quarter.
+    many = cut(cubes(), kind="slice", axes=["z"], count=1, size=4, crops=16)["T_b"].values[:16]
+    rolled = [np.roll(face, (-y, -x), (0, 1)) for y in (0, 2) for x in (0, 2)]
+    wanted = {r[a : a + 4, b : b + 4].tobytes() for r in rolled for a in (0, 4) for b in (0, 4)}
+    assert {window.tobytes() for window in many} == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"kind": "slab", "depth": 10.0, "of": "colum"}, "did you mean 'column'"),
+        ({"kind": "slice", "of": "log_mean"}, "only a slab is projected"),
+        ({"kind": "slice", "crops": 4}, "no size for windows"),
+        ({"kind": "crop", "size": 4, "crops": 4}, "told by count"),
+    ],
+)
+def test_projections_and_crops_that_make_no_sense(settings: dict, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cut(cubes(), **settings)
+    assert text in str(caught.value)

@@ -37,3 +37,11 @@ def test_a_run_and_its_variants_make_a_matrix(tmp_path):
 def test_a_suite_without_a_name_is_called_after_its_source():
     assert own_suite(recipe({"name": "camels", "path": "x"})) == "camels"
     assert own_suite({"data": {"source": TOY}}) == "toy"
+
+
+def test_other_maps_of_the_own_source_are_a_suite_of_their_own():
+    slices, columns = {"cut": "slice"}, {"cut": "slab", "depth": 0.1}
+    data = {"source": REAL, "maps": slices}
+    listed = {"columns": {"source": REAL, "maps": columns}, "real": {"source": REAL, "maps": None}}
+    assert own_suite({"data": data, "transfer": listed}) == "real"
+    assert own_suite({"data": {**data, "maps": columns}, "transfer": listed}) == "columns"

@@ -124,7 +124,7 @@ def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
     folder = data_folder() / f"{name}-{_digest(key)}"
     if not store_at(folder):
         if maps is not None:
-            ds = cut(ds, kind=maps.cut, axes=maps.axis, count=maps.count, depth=maps.depth, size=maps.size)
+            ds = cut(ds, **maps.arguments())
         store.write(ds, folder, progress=progress)
     return folder
 

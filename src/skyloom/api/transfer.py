@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skyloom.api.data import Samples, samples
 from skyloom.api.judging import finished, write_dataset
 from skyloom.api.training import fingerprints
@@ -31,7 +33,8 @@ Progress = Callable[[int, int], None]
 def transfer(path: Path, *, progress: Progress | None = None) -> dict[str, dict[str, Any]]:
     """Test a trained run on every other suite of its recipe and write ``transfer/<suite>/``.
 
-    All maps of a suite are unseen; units are converted, transforms and intervals are those of the run.
+    All maps of a suite are unseen; units are converted, transforms and intervals are those of the run. Of a
+    suite with the run's own source and other maps, the simulations of the test side are taken.
 
     Args:
         path: The run's folder.
@@ -56,6 +59,8 @@ def transfer(path: Path, *, progress: Progress | None = None) -> dict[str, dict[
     prints = fingerprints(seen)
     for name in foreign:
         data = samples(_as_training(run.recipe, name), progress=progress)
+        if foreign[name].source == run.recipe.data.source:
+            data = _of_test_side(run, own, data, name)
         check_foreign(seen.table, data.table, fingerprints=(prints, fingerprints(data)), name=name)
         cards[name] = _tested(run, data, name)
         run.folder.write_json(transfer_file(name), cards[name])
@@ -113,6 +118,22 @@ def _as_training(recipe: Recipe, name: str) -> Recipe:
     if suite.select is not None:
         changes["data.select"] = suite.select
     return recipe.with_overrides(changes)
+
+
+def _of_test_side(run: Run, own: Samples, data: Samples, name: str) -> Samples:
+    """Return the samples of the simulations that only the test side holds."""
+
+    def groups(*sides: str) -> list[str]:
+        rows = own.rows_of(tuple(sample for side in sides for sample in run.split.sides[side]))
+        return [str(group) for group in own.reader.table["group"].values[rows]]
+
+    unseen = set(groups("test")) - set(groups("train", "validation"))
+    if not unseen:
+        raise DataError(
+            f"the suite {name!r} has the source of the training, and no simulation is on the test side alone",
+            hint="split by group or by held_out, or take it out of transfer",
+        )
+    return replace(data, rows=data.rows[np.isin(data.table["group"].values.astype(str), sorted(unseen))])
 
 
 def _tested(run: Run, data: Samples, name: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def smooth(maps: NDArray[Any], width_pixels: float, periodic: bool = True) -> ND
     return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(values) * gain, s=(H, W)))
 
 
-def flatten_spectrum(maps: NDArray[Any]) -> NDArray[Any]:
+def flatten_spectrum(maps: NDArray[Any], *, each_mode: bool = False) -> NDArray[Any]:
     """Give maps a flat (white) power spectrum and leave phases, mean and variance as they are.
 
     Every Fourier mode is divided by the root of the mean power in its ring of wavenumbers (one fundamental
@@ -75,6 +75,8 @@ def flatten_spectrum(maps: NDArray[Any]) -> NDArray[Any]:
 
     Args:
         maps: Real values, shape ``(..., H, W)``, in any unit.
+        each_mode: Divide every mode by its own amplitude, which takes away anisotropy and the scatter of the
+            modes in a ring as well (Bustard & Wu 2024, arXiv:2402.03518).
 
     Returns:
         The whitened maps, same shape and unit, at least single precision.
@@ -95,7 +97,7 @@ def flatten_spectrum(maps: NDArray[Any]) -> NDArray[Any]:
     modes = scipy.fft.fft2(values - mean)
     side = max(H, W)
     distance = np.hypot(scipy.fft.fftfreq(H)[:, None] * side, scipy.fft.fftfreq(W)[None, :] * side)
-    ring = np.rint(distance).astype(np.int64).ravel()
+    ring = np.arange(H * W) if each_mode else np.rint(distance).astype(np.int64).ravel()
     power = np.square(np.abs(modes)).reshape(-1, H * W)
     in_ring = np.stack([np.bincount(ring, weights=row) for row in power]) / np.bincount(ring)
     # Below rounding of the strongest ring there is no signal to bring up, only noise of the transform.

@@ -30,6 +30,8 @@ class Transform(ABC):
     """Names of the numbers that ``fit`` learns."""
     carries: ClassVar[tuple[str, ...]] = ()
     """Names of what ``apply`` takes out of each map."""
+    keeps_order: ClassVar[bool] = True
+    """Whether the larger of two pixels of a map stays the larger one."""
 
     _state: Mapping[str, float] | None = None
 

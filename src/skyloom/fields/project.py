@@ -21,7 +21,10 @@ from skyloom.errors import FieldSetError, UsageError, nearest
 from skyloom.fields.convention import add_step, check, parent_box
 
 KINDS = ("slice", "slab", "crop")
-"""Slices are one cell deep, slabs are means over a depth; crops are windows of maps."""
+"""Slices are one cell deep, slabs go through several; crops are windows of maps."""
+
+PROJECTIONS = ("mean", "log_mean", "column")
+"""What a slab is made of: mean or geometric mean of its cells, or the integral along the line of sight."""
 
 NEUTRAL = "neutral_fraction"
 """The field whose means become the labels ``x_HI`` (of the cube) and ``x_HI_slice`` (of the map)."""
@@ -42,26 +45,35 @@ def cut(
     axes: Sequence[str] = ("z",),
     count: int = 8,
     depth: float | None = None,
+    of: str = "mean",
     size: int | None = None,
+    crops: int = 1,
     seed: int | None = None,
 ) -> xr.Dataset:
     """Cut maps from the cubes of a field set, or windows from its maps.
 
     Args:
         ds: A field set of cubes ``(n, N, N, N)``; for ``crop`` one of maps ``(n, N, N)``.
-        kind: ``slice`` (one cell deep), ``slab`` (the mean over ``depth``), or ``crop`` (windows of maps).
+        kind: ``slice`` (one cell deep), ``slab`` (projected over ``depth``), or ``crop`` (windows of maps).
         axes: Axes to cut along, any of ``x``, ``y``, ``z``; a crop keeps those of its maps.
         count: Maps cut from each cube along each axis, evenly spaced; or windows from each map.
         depth: Depth of a slab [box_size_unit], rounded to whole cells; ``thickness`` tells the exact one.
+        of: What a slab holds: ``mean``; ``log_mean``, the geometric mean ``exp <ln f>``, where what is not
+            positive counts as the smallest number; or ``column``, the integral along the line of sight, in
+            the field's unit times that of the box.
         size: Side of a window in pixels; needed to crop, and left out for slices and slabs that keep the
             whole face.
+        crops: Windows of that size from each slice or slab.
         seed: Moves the evenly spaced positions, and places windows, at random but the same for the same
-            sample id; left out, positions start at the lower face.
+            sample id; left out, positions start at the lower face, and windows lie on a grid, which in a
+            periodic map goes on over its edge: 16 windows of 128 pixels tile a map of 512, 64 are these and
+            their copies moved by half a window.
 
     Returns:
         A field set of maps, in the order of cubes, axes and positions. Maps smaller than their box are not
         periodic any more; the attributes ``parent_size`` and ``parent_periodic`` then tell of the box. Labels
-        ``x_HI`` (where it is not there yet) and ``x_HI_slice`` are computed from ``neutral_fraction``.
+        ``x_HI`` (where it is not there yet) and ``x_HI_slice`` (of means) are computed from
+        ``neutral_fraction``.
 
     Raises:
         UsageError: An argument is out of range, missing, or of no use for this kind.
@@ -79,14 +91,17 @@ def cut(
         True
     """
     _check_arguments(kind, axes, count, depth, size)
+    _check_choices(kind, of, size, crops)
     if kind == "crop":
         maps = _crop(ds, count, int(size or 0), seed)
     else:
-        maps = _slabs(ds, axes, count, depth, seed)
-        if size is not None and size != maps.sizes["x"]:
-            maps = _crop(maps, 1, size, seed)
-    maps = _labelled(ds, maps)
+        maps = _slabs(ds, axes, count, depth, of, seed)
+        if size is not None and (size != maps.sizes["x"] or crops > 1):
+            maps = _crop(maps, crops, size, seed)
+    maps = _labelled(ds, maps, of)
     settings = {"kind": kind, "axes": list(axes), "count": count, "depth": depth, "size": size, "seed": seed}
+    settings |= {"of": of} if kind == "slab" else {}
+    settings |= {"crops": crops} if crops > 1 else {}
     maps = add_step(maps, {"step": "cut", **settings})
     check(maps)
     return maps
@@ -113,6 +128,24 @@ def _check_arguments(
         raise UsageError("a crop needs a size", hint="give the side of the window in pixels")
 
 
+def _check_choices(kind: str, of: str, size: int | None, crops: int) -> None:
+    if of not in PROJECTIONS:
+        raise UsageError(f"a slab of {of!r} is unknown", hint=nearest(of, PROJECTIONS))
+    if kind != "slab" and of != "mean":
+        raise UsageError(
+            f"of {of!r} is given for a {kind}, but only a slab is projected", hint="use cut: slab"
+        )
+    if crops < 1:
+        raise UsageError(f"crops is {crops!r}, allowed: 1 or more")
+    if crops > 1 and (size is None or kind == "crop"):
+        raise UsageError(
+            f"crops is {crops}, but there is no size for windows of a {kind}"
+            if kind != "crop"
+            else f"crops is {crops} for a crop, whose windows are told by count",
+            hint="give size, the side of a window in pixels" if kind != "crop" else "use count",
+        )
+
+
 def _fields_of(ds: xr.Dataset, layout: tuple[str, ...]) -> list[str]:
     """Return the names of the spatial fields if all of them have the layout, and there is one."""
     spatial = {str(name): field.dims for name, field in ds.data_vars.items() if len(field.dims) > 1}
@@ -133,7 +166,7 @@ def _fields_of(ds: xr.Dataset, layout: tuple[str, ...]) -> list[str]:
 
 
 def _slabs(
-    ds: xr.Dataset, axes: Sequence[str], count: int, depth: float | None, seed: int | None
+    ds: xr.Dataset, axes: Sequence[str], count: int, depth: float | None, of: str, seed: int | None
 ) -> xr.Dataset:
     """Cut slabs (slices are slabs one cell deep) along the axes."""
     names = _fields_of(ds, ("sample", "z", "y", "x"))
@@ -163,11 +196,16 @@ def _slabs(
     for name in names:
         values = ds[name].data
         stacked = [
-            _means(values[row], _ALONG[axis] - 1, starts[place : place + count], cells)
+            _projected(values[row], _ALONG[axis] - 1, starts[place : place + count], cells, of)
             for place, (row, axis) in enumerate(zip(rows, along, strict=True))
             if place % count == 0
         ]
-        data[name] = (("sample", "y", "x"), _joined(stacked), _attributes(ds, name, axes))
+        attributes = _attributes(ds, name, axes)
+        joined = _joined(stacked)
+        if of == "column":
+            joined = joined * np.dtype(joined.dtype).type(box_size / N)
+            attributes |= _column(attributes, str(ds.attrs["box_size_unit"]))
+        data[name] = (("sample", "y", "x"), joined, attributes)
     ids = [f"{ds['sample'].values[r]}-{a}{s:03d}" for r, a, s in zip(rows, along, starts, strict=True)]
     numbers = ds.drop_vars(names).isel(sample=rows)
     return numbers.assign(data).assign_coords(
@@ -179,8 +217,8 @@ def _slabs(
     )
 
 
-def _means(cube: Any, axis: int, starts: list[int], cells: int) -> Any:
-    """Return the means of slabs of a cube, shape ``(len(starts), N, N)``; slabs wrap around.
+def _projected(cube: Any, axis: int, starts: list[int], cells: int, of: str) -> Any:
+    """Return means, geometric means or sums of slabs of a cube, ``(len(starts), N, N)``; slabs wrap around.
 
     All slabs are taken at once: a lazy cube then costs a task a block, not one a slab and block.
     """
@@ -191,10 +229,22 @@ def _means(cube: Any, axis: int, starts: list[int], cells: int) -> Any:
     across = [n for n in range(3) if n != axis]
     layers = taken.transpose(axis, *across)
     dtype = np.result_type(cube.dtype, np.float16)  # a mean of integers is none
-    if cells == 1:
+    if cells == 1 and of != "column":
         return layers.astype(dtype)
     maps = layers.reshape(len(starts), cells, *layers.shape[1:])
+    if of == "column":  # sums of float16 leave its range
+        return maps.sum(axis=1, dtype=np.float64).astype(np.result_type(dtype, np.float32))
+    if of == "log_mean":
+        least = np.finfo(np.result_type(dtype, np.float32)).tiny
+        logarithms = np.log(np.maximum(maps, least, dtype=np.float64))
+        return np.exp(logarithms.mean(axis=1)).astype(dtype)
     return maps.mean(axis=1, dtype=np.float64).astype(dtype)
+
+
+def _column(attributes: dict[str, Any], box_unit: str) -> dict[str, str]:
+    """Return unit and meaning of a field that was integrated along the line of sight."""
+    unit = " ".join(filter(None, (attributes["units"], box_unit)))
+    return {"units": unit, "long_name": f"{attributes['long_name']}, integrated along the line of sight"}
 
 
 def _stacked(arrays: list[Any]) -> Any:
@@ -230,19 +280,23 @@ def _crop(ds: xr.Dataset, count: int, size: int, seed: int | None) -> xr.Dataset
     """Cut windows from maps: on a regular grid without a seed, at different random corners with one."""
     names = _fields_of(ds, ("sample", "y", "x"))
     N = ds.sizes["x"]
-    room = N - size + 1
-    if room < 1 or count > room**2:
+    # A grid goes on over the edges of a periodic map; random corners keep away from them.
+    wraps = bool(ds.attrs["periodic"]) and seed is None and size < N
+    room = N if wraps else N - size + 1
+    if size > N or count > room**2:
         raise UsageError(
             f"{count} different windows of {size} pixels do not fit in maps of {N} pixels",
             hint=f"allowed: size up to {N}, count up to (N - size + 1)²",
         )
-    corners = np.concatenate([_corners(str(name), count, room, seed) for name in ds["sample"].values])
+    corners = np.concatenate(
+        [_corners(str(name), count, room, seed, wraps=wraps) for name in ds["sample"].values]
+    )
     rows = np.repeat(np.arange(ds.sizes["sample"]), count)
     data = {}
     for name in names:
         values = ds[name].data
         windows = [
-            values[row, y : y + size, x : x + size]
+            _window(values[row], y, x, size)
             for row, (y, x) in zip(rows.tolist(), corners.tolist(), strict=True)
         ]
         data[name] = (("sample", "y", "x"), _stacked(windows), ds[name].attrs)
@@ -260,13 +314,22 @@ def _crop(ds: xr.Dataset, count: int, size: int, seed: int | None) -> xr.Dataset
     )
 
 
-def _corners(name: str, count: int, room: int, seed: int | None) -> NDArray[np.int64]:
+def _window(values: Any, y: int, x: int, size: int) -> Any:
+    N = values.shape[0]
+    if max(y, x) + size <= N:
+        return values[y : y + size, x : x + size]
+    rows, columns = ((np.arange(size) + start) % N for start in (y, x))
+    return values[rows][:, columns]
+
+
+def _corners(name: str, count: int, room: int, seed: int | None, *, wraps: bool) -> NDArray[np.int64]:
     """Return the lower corners (y, x) of windows, shape ``(count, 2)``."""
     if seed is not None:
         chosen = _generator(seed, name).choice(room**2, size=count, replace=False)
         return np.stack(np.divmod(chosen, room), axis=1)
     side = int(np.ceil(np.sqrt(count)))
-    places = np.linspace(0, room - 1, side).astype(np.int64)
+    last = room * (side - 1) // side if wraps else room - 1
+    places = np.linspace(0, last, side).astype(np.int64)
     return np.stack(np.meshgrid(places, places, indexing="ij"), axis=-1).reshape(-1, 2)[:count]
 
 
@@ -275,11 +338,13 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def _labelled(ds: xr.Dataset, maps: xr.Dataset) -> xr.Dataset:
+def _labelled(ds: xr.Dataset, maps: xr.Dataset, of: str) -> xr.Dataset:
     """Add the labels measured from the neutral fraction: of the cube if it has none yet, and of every map."""
     if NEUTRAL not in maps:
         return maps
-    added = {"x_HI_slice": (_mean(maps[NEUTRAL]), "neutral fraction of the map")}
+    added = {}
+    if of == "mean":
+        added["x_HI_slice"] = (_mean(maps[NEUTRAL]), "neutral fraction of the map")
     if "x_HI" not in maps.coords and "z" in ds[NEUTRAL].dims:
         place = {name: row for row, name in enumerate(ds["sample"].values.astype(str))}
         rows = [place[parent] for parent in maps["parent"].values.astype(str)]

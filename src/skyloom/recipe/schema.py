@@ -55,11 +55,14 @@ class Maps(Part):
     """How maps are cut from cubes.
 
     Args:
-        cut: ``slice`` (one cell thick), ``slab`` (mean over ``depth``) or ``crop`` (a part of a map).
+        cut: ``slice`` (one cell thick), ``slab`` (projected over ``depth``) or ``crop`` (a part of a map).
         axis: Axes along which to cut.
         count: Maps from each cube along each axis.
         depth: Thickness of a slab, in the unit of the box.
+        of: What a slab holds: ``mean``, ``log_mean`` (geometric mean) or ``column`` (the integral along the
+            line of sight).
         size: Side of a crop in pixels; without it the whole map.
+        crops: Windows of that size from each slice or slab.
 
     Example:
         >>> Maps(cut="slice").count
@@ -70,7 +73,9 @@ class Maps(Part):
     axis: Annotated[list[Literal["x", "y", "z"]], Field(min_length=1)] = ["z"]
     count: Count = 8
     depth: Annotated[float, Field(gt=0)] | None = None
+    of: Literal["mean", "log_mean", "column"] = "mean"
     size: Count | None = None
+    crops: Count = 1
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -78,7 +83,16 @@ class Maps(Part):
             raise ValueError("a slab needs a 'depth', in the unit of the box")
         if self.cut == "crop" and self.size is None:
             raise ValueError("a crop needs a 'size', in pixels")
+        if self.cut != "slab" and self.of != "mean":
+            raise ValueError(f"only a slab is projected, 'of: {self.of}' needs 'cut: slab'")
+        if self.crops > 1 and (self.cut == "crop" or self.size is None):
+            raise ValueError("'crops' are windows of a slice or slab, with their 'size' in pixels")
         return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `skyloom.fields.project.cut`."""
+        given = self.model_dump(mode="json")
+        return {"kind": given.pop("cut"), "axes": given.pop("axis"), **given}
 
 
 class Balance(Part):
@@ -128,12 +142,13 @@ class Suite(Part):
     """Another suite of simulations, on which the trained network is tested and from which nothing is learnt.
 
     The suite whose ``source`` is that of the training is the run's own: its test side stands for it, so that
-    one list serves a recipe and its variants.
+    one list serves a recipe and its variants. With ``maps`` other than those of the training, such as
+    projections for a network trained on slices, only the simulations of the test side are used of it.
 
     Args:
         source: A format that reads files, or a simulator.
         select: Samples to keep, as in ``data.select``; null for the same choice as there.
-        maps: How maps are cut from cubes; null where the source holds maps.
+        maps: How maps are cut from cubes; null where the source holds maps, and for the run's own source.
 
     Example:
         >>> Suite(source={"name": "shipped", "set": "reionisation-21cmfast"}).select is None
@@ -294,7 +309,12 @@ class Recipe(Part):
 
     def foreign(self) -> dict[str, Suite]:
         """Return the suites of ``transfer`` that the run is not trained on."""
-        return {name: suite for name, suite in self.transfer.items() if suite.source != self.data.source}
+        own = (None, self.data.maps)
+        return {
+            name: suite
+            for name, suite in self.transfer.items()
+            if suite.source != self.data.source or suite.maps not in own
+        }
 
     def variant(self, name: str) -> Recipe:
         """Return the recipe of one variant; it has no variants of its own.

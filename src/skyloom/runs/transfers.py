@@ -2,7 +2,7 @@
 
 A run's own suite is the one of its recipe's ``transfer`` that has the source of its training; its column
 holds the scores of the run's test side. Where no suite of the list has it, the column is called after the
-source itself.
+source itself. A suite of the same source with maps of another kind has a column of its own.
 """
 
 from __future__ import annotations
@@ -53,9 +53,14 @@ def own_suite(recipe: Mapping[str, Any]) -> str:
         >>> own_suite({"data": {"source": source}})
         'shipped'
     """
-    source = recipe["data"]["source"]
+    source, maps = recipe["data"]["source"], recipe["data"].get("maps")
     suites = recipe.get("transfer") or {}
-    return next((name for name, suite in suites.items() if suite["source"] == source), str(source["name"]))
+    own = (
+        name
+        for name, suite in suites.items()
+        if suite["source"] == source and suite.get("maps") in (None, maps)
+    )
+    return next(own, str(source["name"]))
 
 
 def row_of(run: RunFolder, label: str) -> Tested | None:

@@ -5,12 +5,14 @@ from skyloom.splits.audit import AuditedSplit, audit
 from skyloom.splits.checks import Check
 from skyloom.splits.fingerprint import fingerprint
 from skyloom.splits.foreign import check_foreign
+from skyloom.splits.held_out import ByHeldOut
 from skyloom.splits.record import Split
 
 __all__ = [
     "AuditedSplit",
     "ByCorner",
     "ByGroup",
+    "ByHeldOut",
     "BySample",
     "BySlab",
     "ByTime",

@@ -11,6 +11,7 @@ never of their order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,7 +21,7 @@ from skyloom.fields import parent_box
 from skyloom.runs import SIDES
 from skyloom.splits import periodic
 from skyloom.splits.arguments import check_fractions, check_ranges, check_share, in_order
-from skyloom.splits.clusters import clusters, column, deal, gather
+from skyloom.splits.clusters import clusters, column, deal, deal_classes, gather
 from skyloom.splits.record import Split, check_sides
 
 _AXES = ("x", "y", "z")
@@ -33,6 +34,8 @@ class ByGroup:
         fractions: Share of the clusters for ``train``, ``validation`` and ``test``; they sum to 1.
         seed: Another seed, another deal.
         key: One more coordinate whose equal values stay together, such as ``halo``.
+        stratify: Parameter or label that tells the classes: the clusters of each are dealt by themselves, so
+            that every class is on every side. It takes three clusters of each; with two, see ``ByHeldOut``.
 
     Example:
         >>> from skyloom.fields import example
@@ -41,9 +44,16 @@ class ByGroup:
         [8, 4, 4]
     """
 
-    def __init__(self, *, fractions: dict[str, float], seed: int = 0, key: str = "group") -> None:
+    def __init__(
+        self,
+        *,
+        fractions: dict[str, float],
+        seed: int = 0,
+        key: str = "group",
+        stratify: str | None = None,
+    ) -> None:
         check_fractions(fractions)
-        self.fractions, self.seed, self.key = in_order(fractions), seed, key
+        self.fractions, self.seed, self.key, self.stratify = in_order(fractions), seed, key, stratify
 
     def assign(self, table: xr.Dataset) -> Split:
         """Return the split of a table.
@@ -52,11 +62,15 @@ class ByGroup:
             table: A field set, or its coordinates alone.
 
         Raises:
-            DataError: There are fewer clusters than sides, or a coordinate is missing.
+            DataError: There are fewer clusters than sides (of one class), or a coordinate is missing.
         """
         names = clusters(table, self.key)
-        side = deal(names.tolist(), self.fractions, self.seed, what=_counted(table))
-        settings = {"fractions": self.fractions, "seed": self.seed, "key": self.key}
+        settings: dict[str, Any] = {"fractions": self.fractions, "seed": self.seed, "key": self.key}
+        if self.stratify is None:
+            side = deal(names.tolist(), self.fractions, self.seed, what=_counted(table))
+        else:
+            side = deal_classes(names, column(table, self.stratify), self.fractions, self.seed, self.stratify)
+            settings["stratify"] = self.stratify
         sides, _ = gather(table, [side[name] for name in names.tolist()])
         return Split(sides, by="group", settings=settings)
 

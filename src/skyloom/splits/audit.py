@@ -8,6 +8,7 @@ or noisy copies. A split by sample is let through as leaky, and says so wherever
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -160,10 +161,26 @@ def _independence(table: xr.Dataset, split: Split) -> list[Check]:
     if split.by == "slab":
         return [check_slabs(table, split)]
     settings = split.settings or {}
+    if split.by == "held_out":
+        return _held_out(table, split)
     if split.by == "time" and settings.get("buffer") is not None:
         return [check_times(table, split), check_disjoint(table, split, "parent")]
     keys = [*TIES, *([settings["key"]] if split.by == "group" and "key" in settings else [])]
     return [check_disjoint(table, split, key) for key in dict.fromkeys(keys)]
+
+
+def _held_out(table: xr.Dataset, split: Split) -> list[Check]:
+    """Check the test side against the other two, and validation against training."""
+    train, validation, test = (split.sides[side] for side in SIDES)
+    settings = split.settings or {}
+    tested = replace(split, sides={"train": train + validation, "validation": (), "test": test})
+    chosen = replace(split, sides={"train": train, "validation": validation, "test": ()})
+    if settings.get("time_buffer") is None:
+        apart = [check_disjoint(table, tested, key) for key in TIES]
+    else:
+        timed = replace(tested, settings={"key": settings["key"], "buffer": settings["time_buffer"]})
+        apart = [check_times(table, timed), check_disjoint(table, tested, "parent")]
+    return [*apart, check_slabs(table, chosen)]
 
 
 def _text(table: xr.Dataset, split: Split, checks: list[Check], *, fitted: bool) -> str:

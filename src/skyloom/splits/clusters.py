@@ -147,6 +147,43 @@ def deal(names: Sequence[str], fractions: Mapping[str, float], seed: int, *, wha
     return dict(zip(unique, sides.tolist(), strict=True))
 
 
+def deal_classes(
+    names: np.ndarray, codes: np.ndarray, fractions: Mapping[str, float], seed: int, label: str
+) -> dict[str, str]:
+    """Deal the names of each class by themselves, so that every side has some of every class.
+
+    Args:
+        names: Cluster of each sample, shape ``(n,)``.
+        codes: Class of each sample, shape ``(n,)``.
+        fractions: Side to its share of each class, positive.
+        seed: Another seed, another order.
+        label: What the classes are called, for the errors.
+
+    Returns:
+        Name to side.
+
+    Raises:
+        DataError: A class has fewer clusters than there are sides, or a cluster is of two classes.
+
+    Example:
+        >>> names, codes = np.array(["a", "b", "c", "d"]), np.array([0, 0, 1, 1])
+        >>> dealt = deal_classes(names, codes, {"train": 0.5, "test": 0.5}, 0, "transport")
+        >>> sorted([dealt["a"], dealt["b"]]), sorted([dealt["c"], dealt["d"]])
+        (['test', 'train'], ['test', 'train'])
+    """
+    side: dict[str, str] = {}
+    for code in np.unique(codes):
+        here = sorted(set(names[codes == code].tolist()))
+        crossing = [name for name in here if name in side]
+        if crossing:
+            raise DataError(
+                f"the cluster {crossing[0]!r} holds several values of {label!r}",
+                hint="stratify by what is one value in each simulation",
+            )
+        side |= deal(here, fractions, seed, what=f"independent clusters of {label} {code:g}")
+    return side
+
+
 def gather(table: xr.Dataset, sides: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Collect the ids of each side.
 

@@ -22,7 +22,7 @@ class Split:
 
     Args:
         sides: ``train``, ``validation`` and ``test``, each with the ids of its samples.
-        by: How it was made: ``group``, ``slab``, ``corner``, ``time`` or ``sample``.
+        by: How it was made: ``group``, ``slab``, ``corner``, ``time``, ``held_out`` or ``sample``.
         leaky: Whether the recipe allows one simulation on several sides.
         settings: The arguments it was made with, JSON values.
         excluded: Ids of the samples on no side, such as those in a buffer.

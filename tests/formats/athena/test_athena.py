@@ -94,6 +94,22 @@ def test_runs_are_groups_and_snapshots_stand_in_the_order_of_time(tmp_path, ramp
         Athena(path=str(tmp_path), seeds={"c": 1}).read()
 
 
+def test_patterns_of_run_names_tell_the_transport(tmp_path, ramp):
+    for run in ("CR_Diff_1", "CR_Diff_2", "MHD_1"):
+        write_athdf(tmp_path / run / "cr.out1.00000.athdf", {"rho": ramp})
+    classes = {"MHD*": "MHD", "CR_Diff_*": "CR_Diff_Fiducial"}
+    ds = Athena(path=str(tmp_path), classes=classes).read()
+    assert fields.class_names(ds, "transport") == {0: "MHD", 1: "CR_Diff_Fiducial"}
+    told = dict(zip(ds["group"].values.tolist(), ds["transport"].values.tolist(), strict=True))
+    assert told == {"CR_Diff_1/cr": 1.0, "CR_Diff_2/cr": 1.0, "MHD_1/cr": 0.0}
+    with pytest.raises(FormatError, match="'MHD_1/cr' fits none of them"):
+        Athena(path=str(tmp_path), classes={"*_1x": "a", "CR*": "b"}).read()
+    with pytest.raises(FormatError, match="is of CR_Diff_Fiducial and of all"):
+        Athena(path=str(tmp_path), classes={**classes, "*": "all"}).read()
+    with pytest.raises(UsageError, match="two or more"):
+        Athena(path=str(tmp_path), classes={"*": "all"})
+
+
 def test_of_several_outputs_the_one_that_holds_the_fields_is_taken(tmp_path, ramp):
     for number in range(3):
         write_athdf(tmp_path / f"cr.rho.{number:05d}.athdf", {"rho": ramp}, time=number)

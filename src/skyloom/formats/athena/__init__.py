@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,9 +121,11 @@ class Athena:
         periodic: Whether opposite faces of the box touch.
         seeds: Run to seed of its driving or initial conditions; runs that are not named get one made of their
             name, because Athena++ does not write it.
+        classes: Pattern of run names (``*`` and ``?``) to the class of these runs, such as ``{"MHD*": MHD}``:
+            the parameter ``transport``, whose codes count the classes in this order, from 0.
 
     Raises:
-        UsageError: The level is negative.
+        UsageError: The level is negative, or there is one class alone.
     """
 
     def __init__(
@@ -135,11 +138,18 @@ class Athena:
         mean_field: Literal["x", "y", "z"] | None = None,
         periodic: bool = True,
         seeds: dict[str, int] | None = None,
+        classes: dict[str, str] | None = None,
     ) -> None:
         if level is not None and level < 0:
             raise UsageError(f"level is {level}, allowed: 0 (root cells) or more", hint="null for the finest")
         self.path, self.wanted, self.output, self.level = Path(path), fields, output, level
+        if classes is not None and len(set(classes.values())) < 2:
+            raise UsageError(
+                f"classes names {', '.join(classes.values()) or 'no class'}, allowed: two or more",
+                hint="give a pattern of run names for each class: {'MHD*': MHD, 'CR_Diff*': diffusing}",
+            )
         self.mean_field, self.periodic, self.seeds = mean_field, periodic, dict(seeds or {})
+        self.classes = classes
 
     @classmethod
     def sniff(cls, path: Path) -> bool:
@@ -177,7 +187,10 @@ class Athena:
             suite="Athena++",
             realism="simulation",
             periodic=self.periodic,
-            labels={"time": Label([one.time for one in chosen], "label", "", "time, code units")},
+            labels={
+                "time": Label([one.time for one in chosen], "label", "", "time, code units"),
+                **({} if self.classes is None else {"transport": self._transport(runs, self.classes)}),
+            },
             ranks=ranks,
             provenance={
                 "inputs": [input_file(path) for one in chosen for path in one.snapshot.paths],
@@ -185,6 +198,23 @@ class Athena:
             },
         )
         return ds if self.mean_field is None else ds.assign_attrs(mean_field=self.mean_field)
+
+    @staticmethod
+    def _transport(runs: list[str], classes: Mapping[str, str]) -> Label:
+        """Return the class of each snapshot, by the one pattern that fits the name of its run."""
+        names = list(dict.fromkeys(classes.values()))
+        codes = {}
+        for run in dict.fromkeys(runs):
+            fitting = {name for pattern, name in classes.items() if fnmatchcase(run, pattern)}
+            if len(fitting) != 1:
+                told = f"is of {' and of '.join(sorted(fitting))}" if fitting else "fits none of them"
+                raise FormatError(
+                    f"the run {run!r} {told}, by the patterns {', '.join(classes)}",
+                    hint="give every run the pattern of one class, or read fewer runs",
+                )
+            codes[run] = names.index(fitting.pop())
+        values = [codes[run] for run in runs]
+        return Label(values, "parameter", "", "cosmic-ray transport", classes=dict(enumerate(names)))
 
     def _chosen(self, found: list[Opened]) -> list[Opened]:
         """Return the snapshots of one output of each run, by run and time."""
