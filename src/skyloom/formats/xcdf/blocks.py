@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skyloom.formats.xcdf.frames import BLOCK_DATA, BLOCK_HEADER, KINDS, Cursor, Source, frame_at, payload
 from skyloom.formats.xcdf.kernels import ENDS, MOST_DATA, Layout, kernels
-from skyloom.formats.xcdf.records import DTYPE, BlockHeader, Field, parse_block_header, pun, raw
+from skyloom.formats.xcdf.records import BlockHeader, Field, parse_block_header, raw
 
 Array = NDArray[Any]
 
@@ -44,19 +44,39 @@ def read_header(source: Source, offset: int, fields: int) -> tuple[BlockHeader, 
     return parse_block_header(Cursor(source, frame, payload(source, frame)), fields), frame.end
 
 
-def decode(
-    source: Source, block: Block, fields: Sequence[Field], wanted: Collection[str]
-) -> dict[str, Array]:
-    """Return the values of some fields of a block.
+@dataclass(frozen=True)
+class Packed:
+    """The data of a block, checked and inflated.
+
+    Args:
+        words: Its bits, uint64, two words longer than they are.
+        events: Events.
+        layout: How they are packed.
+        totals: Data of every field, shape ``(fields,)``.
+    """
+
+    words: Array
+    events: int
+    layout: Layout
+    totals: Array
+
+    def unpack(self, place: Array, out: Array) -> None:
+        """Write the values of fields.
+
+        Args:
+            place: Where the values of each field go in ``out``, negative for fields that are not wanted.
+            out: Memory for uint64, int64 and float64, seen as uint64.
+        """
+        kernels().unpack(self.words, self.events, self.layout, place, out, out.view(np.float64))
+
+
+def load(source: Source, block: Block, fields: Sequence[Field]) -> Packed:
+    """Read a block and find how many data each field has.
 
     Args:
         source: The file.
         block: The block.
         fields: All fields, in the order of the file header.
-        wanted: Names of those to return.
-
-    Returns:
-        Name -> values of all events in a row, shape ``(data,)``: uint64, int64 or float64.
 
     Raises:
         FormatError: The block is damaged.
@@ -70,54 +90,44 @@ def decode(
     if frame.kind != BLOCK_DATA:
         source.fail(KINDS[frame.kind], start, "block data are expected here")
     packed = payload(source, frame)
-    if not fields:
-        return {}
-    words = np.zeros(len(packed) // 8 + 2, dtype="<u8")
+    words = np.empty(len(packed) // 8 + 2, dtype="<u8")
+    words[-2:] = 0
     words.view(np.uint8)[: len(packed)] = np.frombuffer(packed, np.uint8)
     layout = layout_of(fields, header)
     totals = np.zeros(len(fields), dtype=np.int64)
-    run = kernels()
-    fault, event, f, bit = run.measure(words, 8 * len(packed), header.events, layout, MOST_DATA, totals)
-    if fault:
-        what = "the data end too soon" if fault == ENDS else f"more than {MOST_DATA} data in a block"
-        where = f"event {block.first + event}, field {fields[f].name!r}, bit {bit} of the payload"
-        source.fail("block data", start, f"{what} ({where})")
-    if 8 * len(packed) - bit >= 64:
-        source.fail("block data", start, f"{8 * len(packed) - bit} bits are left over")
-    chosen = np.array([field.name in wanted for field in fields])
-    ends = np.cumsum(np.where(chosen, totals, 0))
-    place = np.where(chosen, ends - totals, -1)
-    out = np.empty(int(ends[-1]), dtype=np.uint64)
-    run.unpack(words, header.events, layout, place, out)
-    return {
-        field.name: _values(out[place[i] : ends[i]], field, header.lows[i], header.sizes[i])
-        for i, field in enumerate(fields)
-        if chosen[i]
-    }
+    if fields:
+        fault, event, f, bit = kernels().measure(
+            words, 8 * len(packed), header.events, layout, MOST_DATA, totals
+        )
+        if fault:
+            what = "the data end too soon" if fault == ENDS else f"more than {MOST_DATA} data in a block"
+            where = f"event {block.first + event}, field {fields[f].name!r}, bit {bit} of the payload"
+            source.fail("block data", start, f"{what} ({where})")
+        if 8 * len(packed) - bit >= 64:
+            source.fail("block data", start, f"{8 * len(packed) - bit} bits are left over")
+    return Packed(words, header.events, layout, totals)
 
 
 def layout_of(fields: Sequence[Field], header: BlockHeader) -> Layout:
-    """Return what the kernels need to know of the fields."""
+    """Return what the kernels need to know of the fields.
+
+    A double is ``low + resolution * datum`` in this order, so that every bit is that of the reference.
+    """
     order = {field.name: i for i, field in enumerate(fields)}
     parents = {field.parent for field in fields}
+    floats = np.array([field.kind == "float" for field in fields], dtype=np.bool_)
+    size, low = np.array(header.sizes, dtype=np.int64), np.array(header.lows, dtype=np.uint64)
+    step = np.array([raw(field.kind, field.resolution) for field in fields], dtype=np.uint64)
     return Layout(
-        np.array([order[field.parent] if field.parent else -1 for field in fields], dtype=np.int64),
-        np.array(header.sizes, dtype=np.int64),
-        np.array(header.lows, dtype=np.uint64),
-        np.array([field.resolution if field.kind == "uint" else 1 for field in fields], dtype=np.uint64),
-        np.array([field.name in parents for field in fields], dtype=np.bool_),
+        parent=np.array([order[field.parent] if field.parent else -1 for field in fields], dtype=np.int64),
+        counts=np.array([field.name in parents for field in fields], dtype=np.bool_),
+        size=size,
+        scaled=floats & (size < 64),
+        low=np.where(floats, np.uint64(0), low),
+        step=np.where(floats, np.uint64(1), step),
+        low_float=low.view(np.float64),
+        step_float=step.view(np.float64),
     )
-
-
-def _values(datum: Array, field: Field, low: int, size: int) -> Array:
-    """Return ``low + resolution * datum``, in this order, so that every bit is that of the reference."""
-    if field.kind != "float":
-        step = np.uint64(raw(field.kind, field.resolution))
-        return (datum * step + np.uint64(low)).view(DTYPE[field.kind])
-    if size == 64:
-        return datum.view(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.float64(pun("float", low)) + np.float64(field.resolution) * datum.astype(np.float64)
 
 
 def encode(

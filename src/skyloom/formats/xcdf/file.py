@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import FormatError, UsageError, nearest
 from skyloom.formats.xcdf import expressions
-from skyloom.formats.xcdf.blocks import Block, decode, read_header
+from skyloom.formats.xcdf.blocks import Block, load, read_header
 from skyloom.formats.xcdf.frames import (
     BLOCK_DATA,
     FILE_HEADER,
@@ -26,6 +27,7 @@ from skyloom.formats.xcdf.frames import (
     payload,
 )
 from skyloom.formats.xcdf.records import (
+    DTYPE,
     Alias,
     Field,
     Header,
@@ -145,7 +147,7 @@ class File:
         parsed: dict[str, expressions.Node] = {}
         needed = self._needed(wanted, parsed, ())
         columns = self._columns(needed, start, stop, threads)
-        values = {name: _value(columns[name]) for name in columns}
+        values = {name: _value(columns[name]) for name in columns} if parsed else {}
         for name, node in parsed.items():  # an alias stands after those that it names
             found = expressions.evaluate(node, values, start, stop - start)
             data = np.broadcast_to(found.data, stop - start) if found.data.ndim == 0 else found.data
@@ -247,24 +249,28 @@ class File:
         blocks = [b for b in self._blocks if b.first < stop and b.first + b.events > start]
         fields = list(self.fields.values())
         workers = min(threads or os.cpu_count() or 1, len(blocks))
-        with self.path.open("rb") as file:
-            source = Source(self.path, file)
+        with ExitStack() as stack:
+            source = Source(self.path, stack.enter_context(self.path.open("rb")))
+            each: Callable[..., Iterable[Any]] = map
             if workers > 1:
-                with ThreadPoolExecutor(workers) as pool:
-                    parts = list(pool.map(lambda block: decode(source, block, fields, needed), blocks))
-            else:
-                parts = [decode(source, block, fields, needed) for block in blocks]
-        whole = {name: self._whole(name, parts) for name in needed}
+                each = stack.enter_context(ThreadPoolExecutor(workers)).map
+            packed = list(each(lambda block: load(source, block, fields), blocks))
+            chosen = np.array([name in needed for name in self.fields])
+            totals = np.array([one.totals * chosen for one in packed], dtype=np.int64).reshape(
+                -1, len(fields)
+            )
+            # the values of a field stand together, block after block
+            place = (np.cumsum(totals.T.ravel()) - totals.T.ravel()).reshape(totals.T.shape).T
+            out = np.empty(int(totals.sum()), dtype=np.uint64)
+            list(each(lambda one, to: one.unpack(np.where(chosen, to, -1), out), packed, place))
+        edges = np.concatenate([[0], np.cumsum(totals.sum(axis=0))])
+        whole = {
+            field.name: out[edges[i] : edges[i + 1]].view(DTYPE[field.kind])
+            for i, field in enumerate(fields)
+            if chosen[i]
+        }
         first = blocks[0].first if blocks else start
         return {name: self._cut(name, whole, start - first, stop - first) for name in needed}
-
-    def _whole(self, name: str, parts: Sequence[Mapping[str, Array]]) -> Array:
-        if len(parts) == 1:
-            return parts[0][name]
-        empty = np.zeros(
-            0, dtype={"uint": np.uint64, "int": np.int64, "float": np.float64}[self.fields[name].kind]
-        )
-        return np.concatenate([part[name] for part in parts]) if parts else empty
 
     def _cut(self, name: str, whole: Mapping[str, Array], start: int, stop: int) -> Column:
         """Return the values of a range of events, with the counts of all levels above."""

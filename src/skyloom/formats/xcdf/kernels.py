@@ -26,14 +26,20 @@ class Layout(NamedTuple):
 
     parent: Array
     """Position of the parent, -1 for one datum an event, int64."""
-    size: Array
-    """Bits of a datum, int64."""
-    low: Array
-    """Smallest value, raw, uint64."""
-    step: Array
-    """Resolution of unsigned fields, uint64."""
     counts: Array
     """Whether the field is the parent of another, booleans."""
+    size: Array
+    """Bits of a datum, int64."""
+    scaled: Array
+    """Whether values are doubles counted in steps; others are integers, or doubles as they are, booleans."""
+    low: Array
+    """Value of the datum 0 as an integer (0 where the datum is the value), uint64."""
+    step: Array
+    """Resolution as an integer (1 where the datum is the value), uint64."""
+    low_float: Array
+    """Value of the datum 0 of a scaled field, float64."""
+    step_float: Array
+    """Resolution of a scaled field, float64."""
 
 
 class Kernels(NamedTuple):
@@ -51,13 +57,14 @@ def kernels() -> Kernels:
     Returns:
         ``measure(words, bits, events, layout, most, totals) -> (fault, event, field, bit)`` counts the data
         of each field into ``totals`` and finds a block that ends too soon (``ENDS``) or holds more than
-        ``most`` data (``TOO_MANY``); ``unpack(words, events, layout, place, out)`` writes the data of every
-        field from ``place`` on (not where it is negative); ``pack(data, place, events, layout, words)``
-        is its inverse, into words of zeros, and returns the bits.
+        ``most`` data (``TOO_MANY``); ``unpack(words, events, layout, place, whole, floats)`` writes the
+        values of every field from ``place`` on (not where it is negative) into the same memory seen as
+        uint64 and as float64; ``pack(data, place, events, layout, words)`` packs data into words of zeros
+        and returns the bits.
 
     Example:
-        >>> one = Layout(*(np.array([n], t) for n, t in zip((-1, 3, 0, 1, 0), ("i8", "i8", "u8", "u8", "?"))))
-        >>> words = np.zeros(2, "u8")
+        >>> unsigned = [(-1, "i8"), (0, "?"), (3, "i8"), (0, "?"), (0, "u8"), (1, "u8"), (0, "f8"), (0, "f8")]
+        >>> one, words = Layout(*(np.array([n], kind) for n, kind in unsigned)), np.zeros(2, "u8")
         >>> kernels().pack(np.array([5, 2, 7], "u8"), np.array([0]), 3, one, words), bin(words[0])
         (9, '0b111010101')
     """
@@ -108,7 +115,7 @@ def _measure(
 
 
 def _unpack(
-    words: Array, events: int, layout: Layout, place: Array, out: Array
+    words: Array, events: int, layout: Layout, place: Array, whole: Array, floats: Array
 ) -> None:  # pragma: no cover - compiled
     fields = len(layout.parent)
     sums = np.zeros(fields, dtype=np.int64)
@@ -121,22 +128,34 @@ def _unpack(
             if place[f] < 0 and not layout.counts[f]:
                 bit += n * size
                 continue
-            total = np.uint64(0)
-            mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - size if size > 0 else 0)
-            for _ in range(n):
-                datum = np.uint64(0)
-                if size > 0:
-                    w, s = bit >> 6, bit & 63
-                    datum = words[w] >> np.uint64(s)
-                    if s + size > 64:
-                        datum |= words[w + 1] << np.uint64(64 - s)
-                    datum &= mask
-                    bit += size
-                total += layout.low[f] + layout.step[f] * datum
-                if place[f] >= 0:
-                    out[at[f]] = datum
-                    at[f] += 1
-            sums[f] = np.int64(total)
+            mask = np.uint64(0)
+            if size > 0:
+                mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - size)
+            # unsigned positions: an index that cannot be negative needs no look at its sign
+            here, width, to = np.uint64(bit), np.uint64(size), np.uint64(max(at[f], 0))
+            if layout.scaled[f]:
+                low_float, step_float = layout.low_float[f], layout.step_float[f]
+                for _ in range(n):
+                    w, s = here >> np.uint64(6), here & np.uint64(63)
+                    upper = (words[w + np.uint64(1)] << (np.uint64(63) - s)) << np.uint64(1)
+                    datum = ((words[w] >> s) | upper) & mask
+                    floats[to] = low_float + step_float * np.float64(np.int64(datum))
+                    to += np.uint64(1)
+                    here += width
+            else:
+                low, step, total = layout.low[f], layout.step[f], np.uint64(0)
+                for _ in range(n):
+                    w, s = here >> np.uint64(6), here & np.uint64(63)
+                    upper = (words[w + np.uint64(1)] << (np.uint64(63) - s)) << np.uint64(1)
+                    value = low + step * (((words[w] >> s) | upper) & mask)
+                    total += value
+                    if place[f] >= 0:
+                        whole[to] = value
+                        to += np.uint64(1)
+                    here += width
+                sums[f] = np.int64(total)
+            bit += n * size
+            at[f] += n if place[f] >= 0 else 0
 
 
 def _pack(
