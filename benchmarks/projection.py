@@ -19,7 +19,8 @@ from common import HERE, Row, ask, interpreter, median_ratio, peer_process, row
 
 from skyloom.fields.particles import deposit, neighbour_radius
 
-N, PARTICLES, TURNS = 512, 200_000, 5
+N, PARTICLES = 512, 200_000
+TURNS = {"sphviewer2": 9, "swiftsimio": 2}
 GOALS = {"sphviewer2": 1.5, "swiftsimio": 20.0}
 PACKAGES = {"sphviewer2": "py-sphviewer2", "swiftsimio": "swiftsimio"}
 
@@ -78,7 +79,10 @@ def run() -> list[Row]:
             script = HERE / "peers" / "projection.py"
             with peer_process(python, script, peer_name, str(file), str(out), "1") as (peer, _):
                 theirs = error(np.load(out), truth)
-                turns = [(timed(what, "nested"), timed(what, "exact"), ask(peer)[1]) for _ in range(TURNS)]
+                turns = [
+                    (timed(what, "nested"), timed(what, "exact"), ask(peer)[1])
+                    for _ in range(TURNS[peer_name])
+                ]
             for which, way, aim in ((0, "nested", goal), (1, "exact", None)):
                 mine, peers = [turn[which] for turn in turns], [turn[2] for turn in turns]
                 rows.append(

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from skyloom.fields.particles.nested import HALF, PAD, SIDE, SMALLEST
+
 SMALL = 6.0
 """Radius below which every pixel is integrated [pixels]."""
 RIM = 1.5
@@ -155,40 +157,38 @@ def add_exactly(x, y, radii, weights, table, column, sphere, periodic, image):  
 
 
 @njit(**_OPTIONS)
-def cut_stamps(table, radii, offsets, half, stamps):  # type: ignore[no-untyped-def]
+def cut_stamps(table, radii, offsets, stamps):  # type: ignore[no-untyped-def]
     """Fill ``stamps`` (S, K, K, side, side) with particles of radii (S,) at offsets (K,) in a cell."""
-    side = stamps.shape[-1]
-    edges = np.empty((2, side + 1))
+    edges = np.empty((2, SIDE + 1))
     for s in range(len(radii)):
         for a in range(len(offsets)):
             for b in range(len(offsets)):
                 x, y = offsets[b], offsets[a]
-                _integrate(x, y, radii[s], -half, -half, side, side, table, edges, stamps[s, a, b])
+                _integrate(x, y, radii[s], -HALF, -HALF, SIDE, SIDE, table, edges, stamps[s, a, b])
 
 
 @njit(**_OPTIONS)
-def add_stamps(x, y, radii, weights, stamps, smallest, pad, starts, sides, grids):  # type: ignore[no-untyped-def]
-    """Add each particle's nearest stamp to the grid on which its radius is 1 to 2 times ``smallest`` cells.
+def add_stamps(x, y, radii, weights, stamps, starts, sides, grids):  # type: ignore[no-untyped-def]
+    """Add each particle's nearest stamp to the grid on which its radius is 1 to 2 times ``SMALLEST`` cells.
 
     ``x, y, radii`` (n,) in pixels of the finest grid, ``weights`` (n, Q); grid ``l`` is the square of side
-    ``sides[l]`` that begins at ``starts[l]`` of ``grids`` (Q, cells), with ``pad`` cells before the map.
+    ``sides[l]`` that begins at ``starts[l]`` of ``grids`` (Q, cells), with ``PAD`` cells before the map.
     """
-    S, K, side = stamps.shape[0], stamps.shape[1], stamps.shape[3]
-    half = side // 2
+    S, K = stamps.shape[0], stamps.shape[1]
     for p in range(len(x)):
         level, share = 0, 1.0
-        size = radii[p] / smallest
+        size = radii[p] / SMALLEST
         while size >= 2.0:
             size, share, level = 0.5 * size, 0.5 * share, level + 1
         column, row = x[p] * share, y[p] * share
         i, j = int(np.floor(column)), int(np.floor(row))
         stamp = stamps[int((size - 1) * S), int((row - j) * K), int((column - i) * K)]
-        i, j, n = i - half + pad, j - half + pad, sides[level]
-        if i < 0 or j < 0 or i + side > n or j + side > n:
+        i, j, n = i - HALF + PAD, j - HALF + PAD, sides[level]
+        if i < 0 or j < 0 or i + SIDE > n or j + SIDE > n:
             continue
         for q in range(grids.shape[0]):
             w = weights[p, q]
-            for a in range(side):
+            for a in range(SIDE):
                 place = starts[level] + (j + a) * n + i
-                for b in range(side):
+                for b in range(SIDE):
                     grids[q, place + b] += w * stamp[a, b]

@@ -139,8 +139,6 @@ def _nested(particles: tuple[Array, ...], kernel: str, grids: nested.Nest, threa
     stamps = nested.stamps(kernel)
 
     def add(x: Array, y: Array, radii: Array, weights: Array, image: Array) -> None:
-        add_stamps(
-            x, y, radii, weights, stamps, nested.SMALLEST, nested.PAD, grids.starts, grids.sides, image
-        )  # fmt: skip
+        add_stamps(x, y, radii, weights, stamps, grids.starts, grids.sides, image)
 
     return _added(particles, threads, (particles[3].shape[1], grids.cells), add)

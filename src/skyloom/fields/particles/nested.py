@@ -25,6 +25,7 @@ SMALLEST = 2.5
 RADII, OFFSETS = 24, 8
 HALF = 5
 """Cells of a stamp on each side of the one that holds the particle's centre."""
+SIDE = 2 * HALF + 1
 PAD = 8
 """Cells of every grid beyond each edge of the map: a stamp's half and the reach of the refinement."""
 
@@ -65,7 +66,7 @@ def nest(pixels: int, largest: float, periodic: bool) -> Nest:
 
 @lru_cache(maxsize=2)
 def stamps(kernel: str) -> Array:
-    """Return the stamps of a kernel, shape ``(RADII, OFFSETS, OFFSETS, 2 HALF + 1, 2 HALF + 1)``.
+    """Return the stamps of a kernel, shape ``(RADII, OFFSETS, OFFSETS, SIDE, SIDE)``.
 
     Args:
         kernel: ``sphere`` or ``spline``.
@@ -79,8 +80,8 @@ def stamps(kernel: str) -> Array:
 
     radii = SMALLEST * (1 + (np.arange(RADII) + 0.5) / RADII)
     offsets = (np.arange(OFFSETS) + 0.5) / OFFSETS
-    cut = np.zeros((RADII, OFFSETS, OFFSETS, 2 * HALF + 1, 2 * HALF + 1))
-    cut_stamps(tables(kernel).corner, radii, offsets, HALF, cut)
+    cut = np.zeros((RADII, OFFSETS, OFFSETS, SIDE, SIDE))
+    cut_stamps(tables(kernel).corner, radii, offsets, cut)
     return np.asarray(cut / cut.sum(axis=(-2, -1), keepdims=True))
 
 
