@@ -74,7 +74,7 @@ def test_what_does_not_agree_is_said() -> None:
     moved = first.assign_coords(group=("sample", np.roll(first["group"].values, 10)))
     assert "different simulations" in paired(first, moved).reason
     other = first.assign_coords(parameter=["Omega_m"])
-    assert paired(first, other).reason == "they answer different questions"
+    assert paired(first, other).reason == "they answer different questions, or give fields"
 
 
 def test_classes_are_compared_by_their_own_scores() -> None:

@@ -19,6 +19,8 @@ from skyloom.methods.supervised import MeanSquared, Moments
 
 METHODS = [entry.name for entry in entry_points(group="skyloom.method")]
 SMALL = {"net": {"name": "resnet", "width": 4, "dropout": 0.2}}
+#: Methods that need another network than that.
+OWN = {"regression": {"net": {"name": "unet", "width": 4, "depth": 2}, "ssim": 0.1}}
 
 
 @pytest.fixture
@@ -29,18 +31,28 @@ def maps():
 @pytest.fixture(params=METHODS)
 def method(request):
     torch.manual_seed(0)
-    return registry.build({"name": request.param, **SMALL}, "method", data=(1, 2, 16))
+    return registry.build(small(request.param), "method", data=(1, 2, 16))
+
+
+def small(name):
+    return {"name": name, **OWN.get(name, SMALL)}
+
+
+def target(method):
+    """What one map is to give: two numbers, or two maps."""
+    values = torch.tensor([0.5, -0.5])
+    return values[:, None, None].expand(2, 16, 16) if "fields" in method.answers else values
 
 
 class Pairs(Dataset):
-    def __init__(self, maps):
-        self.maps = maps
+    def __init__(self, maps, target):
+        self.maps, self.target = maps, target
 
     def __len__(self):
         return len(self.maps)
 
     def __getitem__(self, row):
-        return {"maps": self.maps[row], "targets": torch.tensor([0.5, -0.5]), "row": row}
+        return {"maps": self.maps[row], "targets": self.target, "row": row}
 
 
 # A Trainer made without our settings: it advises more workers and more log lines, which is not at stake here.
@@ -57,21 +69,21 @@ def test_runs_in_anyones_own_trainer(method, maps, tmp_path):
         enable_model_summary=False,
         default_root_dir=tmp_path,
     )
-    loader = DataLoader(Pairs(maps), batch_size=3)
+    loader = DataLoader(Pairs(maps, target(method)), batch_size=3)
     trainer.fit(method, loader, loader)
     assert {"train/loss", "validation/loss"} <= set(trainer.callback_metrics)
     moved = [name for name, value in method.named_parameters() if not torch.equal(value, before[name])]
     assert any(name.startswith("net.") for name in moved)
     with torch.no_grad(), prediction_mode(method):
         expected = torch.stack(
-            [method.losses(m, torch.tensor([[0.5, -0.5]] * 3))[1] for m in maps.split(3)]
+            [method.losses(m, torch.stack([target(method)] * 3))[1] for m in maps.split(3)]
         ).mean()
     assert trainer.callback_metrics["validation/loss"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_rebuilds_from_json_and_weights(method, maps):
     spec = json.loads(json.dumps(method.spec))
-    written = registry.resolve({"name": spec["name"], **SMALL}, "method")
+    written = registry.resolve(small(spec["name"]), "method")
     assert written == {"name": spec["name"], **spec["arguments"]}
     twin = rebuild(spec)
     twin.load_state_dict(method.state_dict())

@@ -14,6 +14,7 @@ SMALL = {
     "vgg": {"widths": [4, 8], "dense": [16]},
     "resnet": {"width": 4},
     "strided_cnn": {"widths": [4, 8], "dropout": 0.0},
+    "unet": {"width": 32, "depth": 3},
 }
 
 
@@ -34,7 +35,8 @@ def test_recipe_arguments_are_keyword_only_json(name):
 @pytest.mark.parametrize("name", NETS)
 def test_fits_one_batch_and_rebuilds_from_arguments_and_weights(name):
     torch.manual_seed(0)
-    maps, targets = torch.rand(8, 2, 16, 16), torch.randn(8, 3)
+    fields = getattr(NETS[name].load(), "gives", "features") == "fields"
+    maps, targets = torch.rand(8, 2, 16, 16), torch.randn(8, 3, *((16, 16) if fields else ()))
     arguments = SMALL.get(name, {})
     net = NETS[name].load()(2, 3, 16, **arguments)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)

@@ -36,12 +36,20 @@ class Samples:
     Args:
         reader: The stored field set.
         rows: Their rows in it, shape ``(n,)``.
-        fields: Fields that the network sees, in the order of its channels.
+        fields: Fields that the network sees, in the order of its channels; behind them those that it is to
+            give.
+        targets: How many of the fields the network is to give.
     """
 
     reader: store.Reader
     rows: np.ndarray
     fields: tuple[str, ...]
+    targets: int = 0
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Fields that the network sees, in the order of its channels."""
+        return self.fields[: len(self.fields) - self.targets]
 
     @property
     def table(self) -> xr.Dataset:
@@ -97,7 +105,7 @@ def samples(recipe: Recipe, *, progress: Progress | None = None) -> Samples:
     if recipe.data.balance is not None:
         settings = recipe.data.balance.model_dump()
         rows = rows[balance(reader.table.isel(sample=rows), **settings)]
-    return Samples(reader, rows, tuple(recipe.data.fields))
+    return Samples(reader, rows, (*recipe.inputs, *recipe.targets), len(recipe.targets))
 
 
 def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:

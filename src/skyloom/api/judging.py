@@ -16,8 +16,9 @@ from skyloom.evaluate.floors import label_noise
 from skyloom.evaluate.repair import fit_repair
 from skyloom.evaluate.scorecard import as_json, scorecard
 from skyloom.evaluate.shift import LEVEL, Shift, in_words
+from skyloom.fields import store
 from skyloom.runs import SIDES, atomic_path, write_text
-from skyloom.tasks import classes
+from skyloom.tasks import classes, translate
 from skyloom.tasks import prediction as numbers
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 SLICES = 8  #: maps cut from each cube that is predicted for
 EXPLAINED = 96  #: maps of the validation side that explanations look at
+_SUMMARIES = {
+    "parameters": numbers.summary_rows,
+    "classes": classes.summary_rows,
+    "fields": translate.summary_rows,
+}
 SEED = 0  #: of posterior draws and of the choice of maps to explain
 
 
@@ -48,6 +54,8 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     if side not in SIDES:
         raise UsageError(f"there is no side {side!r}", hint=nearest(side, SIDES))
     run, data = finished(path)
+    if run.task.answers == "fields":
+        return _evaluate_fields(run, data, side)
     run.calibration = None
     raw, _ = _predicted(run, data, "validation")
     run.calibration = fit_repair(raw, run.task.levels)
@@ -72,6 +80,32 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
         metrics["shift"] = as_json(verdict.card())
     write_dataset(run.folder.path_of(f"evaluate/{side}/predictions.nc"), prediction)
     if settings.statistics:
+        write_dataset(run.folder.path_of(f"evaluate/{side}/statistics.nc"), _statistics(run, data, side))
+    run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
+    run.folder.mark("evaluated", side=side)
+    return metrics
+
+
+def _evaluate_fields(run: Run, data: Samples, side: str) -> dict[str, Any]:
+    """As ``evaluate``, of fields: no errors to repair, and maps in the place of a table."""
+    from skyloom.api import translating
+
+    _know_usual_maps(run, data)
+    looks = run.folder.look(side)
+    rows = data.rows_of(run.split.sides[side])
+    maps = {name: data.reader.read(name, rows) for name in data.inputs}
+    outputs, seconds = timed_outputs(run, maps, seed=SEED)
+    found = run.interpret(
+        outputs, store.open(data.reader.folder)[list(data.inputs)].isel(sample=rows), side=side
+    )
+    found, verdict = run.compared(found, maps)
+    metrics, curves, examples = translating.judged(run, data, found, side, looks=looks, seconds=seconds)
+    if verdict is not None and side == "test":
+        metrics["shift"] = as_json(verdict.card())
+    translating.write_maps(run.folder.path_of(f"evaluate/{side}/predictions.nc"), found)
+    translating.write_maps(run.folder.path_of(f"evaluate/{side}/examples.nc"), examples)
+    write_dataset(run.folder.path_of(f"evaluate/{side}/curves.nc"), curves)
+    if run.recipe.evaluate.statistics:
         write_dataset(run.folder.path_of(f"evaluate/{side}/statistics.nc"), _statistics(run, data, side))
     run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
     run.folder.mark("evaluated", side=side)
@@ -158,7 +192,8 @@ def predict(path: Path, field_set: Path, output: Path) -> Path:
     Args:
         path: The run's folder.
         field_set: What to read; cubes are cut into ``SLICES`` slices across the line of sight.
-        output: The netCDF file to write.
+        output: The netCDF file to write. Translated fields go into a field set, in the folder of that name,
+            unless it ends in ``.nc``.
 
     Returns:
         ``output``.
@@ -169,8 +204,13 @@ def predict(path: Path, field_set: Path, output: Path) -> Path:
     ds = formats.read(field_set)
     if "z" in ds.dims:
         ds = cut(ds, kind="slice", axes=["z"], count=min(SLICES, ds.sizes["z"]))
-    write_dataset(Path(output), load_run(path).predict(ds))
-    return Path(output)
+    run, target = load_run(path), Path(output)
+    found = run.predict(ds)
+    if run.task.answers == "fields" and target.suffix != ".nc":
+        store.write(found, target)
+    else:
+        write_dataset(target, found)
+    return target
 
 
 def predicted(output: Path) -> list[tuple[str, ...]]:
@@ -183,10 +223,8 @@ def predicted(output: Path) -> list[tuple[str, ...]]:
         Rows of text: simulation, redshift, maps, what ``summary_rows`` of the prediction says of them, and
         how many are flagged as unlike the training maps.
     """
-    import xarray as xr
-
-    with xr.open_dataset(output, engine="h5netcdf") as ds:
-        summed = classes.summary_rows if classes.answers(ds) == "classes" else numbers.summary_rows
+    with _opened(output) as ds:
+        summed = _SUMMARIES[str(ds.attrs.get("answers", "parameters"))]
         header, _ = summed(ds)
         rows: list[tuple[str, ...]] = [("simulation", "redshift", "maps", *header, "unlike")]
         # A set without redshifts has NaN, which equals nothing: text tells them apart.
@@ -205,14 +243,19 @@ def doubts(output: Path) -> str:
     Args:
         output: What :func:`predict` wrote.
     """
-    import xarray as xr
-
-    with xr.open_dataset(output, engine="h5netcdf") as ds:
+    with _opened(output) as ds:
         said = [str(ds.attrs.get("note", ""))]
         card = json.loads(ds.attrs.get("shift", "null"))
     if card is not None and card["unlike"] is not False:
         said.append(in_words(card))
     return "; ".join(filter(None, said))
+
+
+def _opened(output: Path) -> xr.Dataset:
+    """Open what ``predict`` wrote: netCDF, or a stored field set."""
+    import xarray as xr
+
+    return store.open(output) if Path(output).is_dir() else xr.open_dataset(output, engine="h5netcdf")
 
 
 def finished(path: Path) -> tuple[Run, Samples]:

@@ -19,6 +19,7 @@ from skyloom.evaluate.shift import Shift, Verdict
 from skyloom.fields.transforms import FieldTransforms
 from skyloom.runs import RunFolder
 from skyloom.splits import Split
+from skyloom.tasks.translate import Translate, judged_in
 from skyloom.units import convert
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 BATCH = 256
 PIXEL_TOLERANCE = 0.01
 DRAWS = 256  #: posterior draws kept of each sample
+SHIFT = {"role": "label", "units": "", "long_name": "how unlike the training maps"}
+SHIFT_P = {"role": "label", "units": "", "long_name": "share of unseen maps as unlike"}
 
 
 @dataclass
@@ -65,8 +68,8 @@ class Run:
 
     def inputs(self, maps: dict[str, np.ndarray]) -> np.ndarray:
         """Return transformed maps, channels in the recipe's order, shape ``(n, C, H, W)`` float32."""
-        transformed, _ = self.transforms.apply(maps)
-        return np.stack([transformed[name] for name in self.recipe.data.fields], axis=1).astype(np.float32)
+        transformed, _ = self.transforms.apply({name: maps[name] for name in self.recipe.inputs})
+        return np.stack([transformed[name] for name in self.recipe.inputs], axis=1).astype(np.float32)
 
     def outputs(self, maps: dict[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
         """Return the method's standardised outputs for raw maps ``(n, H, W)`` of each field."""
@@ -94,7 +97,8 @@ class Run:
             The prediction of the task, its errors repaired on the validation side. Parameters: ``mean`` and,
             where the method knows it, ``sd``, ``lower`` and ``upper`` by level, all ``(sample, parameter)``
             in physical units; ``truth`` is NaN for labels that the set does not have. Classes:
-            ``probability`` ``(sample, class)`` and ``set`` by level; ``truth`` is -1 without a label.
+            ``probability`` ``(sample, class)`` and ``set`` by level; ``truth`` is -1 without a label. Fields:
+            a field set of the translated ones, in their units.
             ``shift`` and ``shift_p`` (sample) are how unlike the training maps each is and the share of
             unseen ones as far out; ``attrs["shift"]`` is the verdict on the set as JSON, ``attrs["note"]``
             what else differs.
@@ -103,7 +107,7 @@ class Run:
             DataError: A field is missing, or its maps are not finite.
             UnitError: The unit of a field is of another kind than that of the training.
         """
-        maps = {name: self._field(ds, name) for name in self.recipe.data.fields}
+        maps = {name: self._field(ds, name) for name in self.recipe.inputs}
         table = ds.drop_vars(list(ds.data_vars))
         found = self.interpret(self.outputs(maps, seed=seed), table)
         found.attrs["note"] = self._note(ds)
@@ -127,13 +131,44 @@ class Run:
         verdict = self.shift.summary(
             self.inputs(maps), prediction["group"].values, bootstrap=settings.bootstrap, seed=settings.seed
         )
-        found = prediction.assign(shift=("sample", verdict.scores), shift_p=("sample", verdict.map_p))
+        told = {"shift": ("sample", verdict.scores, SHIFT), "shift_p": ("sample", verdict.map_p, SHIFT_P)}
+        # In a field set what is no field is a label.
+        fields = self.task.answers == "fields"
+        found = prediction.assign_coords(told) if fields else prediction.assign(told)
         return found.assign_attrs(shift=json.dumps(as_json(verdict.card()))), verdict
 
     def interpret(self, outputs: dict[str, np.ndarray], table: xr.Dataset, *, side: str = "") -> xr.Dataset:
         """Return a method's outputs as a prediction of the task, its errors repaired."""
+        if isinstance(self.task, Translate):
+            return self.task.interpret(
+                {"mean": self._restored(outputs["mean"])},
+                table,
+                side=side,
+                leaky=self.split.leaky,
+                about=self.about_targets(),
+            )
         found = self.task.interpret(outputs, table, side=side, leaky=self.split.leaky)
         return found if self.calibration is None else self.calibration.apply(found)
+
+    def about_targets(self) -> dict[str, dict[str, Any]]:
+        """Return the attributes of each target field as this run gives it, with the ``space`` it is in."""
+        seen, found = self.folder.read_json("transforms.json"), {}
+        for name in self.recipe.targets:
+            attrs = {"units": seen["units"][name], **seen.get("about", {}).get(name, {})}
+            space = judged_in(self.transforms.pipelines[name].state())
+            if space == "transformed":
+                steps = ", ".join(spec["name"] for spec in self.transforms.pipelines[name].specs)
+                attrs |= {"units": "", "long_name": f"{attrs.get('long_name', name)} ({steps})"}
+            found[name] = {**attrs, "space": space}
+        return found
+
+    def _restored(self, outputs: np.ndarray) -> np.ndarray:
+        """Return transformed target maps ``(n, P, H, W)`` in the units of the fields, where that can be."""
+        restored = []
+        for channel, (name, about) in enumerate(self.about_targets().items()):
+            pipeline, maps = self.transforms.pipelines[name], outputs[:, channel]
+            restored.append(pipeline.inverse(maps, {}) if about["space"] == "physical" else maps)
+        return np.stack(restored, axis=1)
 
     def _note(self, ds: xr.Dataset) -> str:
         """Say where maps are unlike those that the run was trained on; empty where they are alike."""

@@ -79,12 +79,13 @@ def train(
         check_same_data(run, data)
     audited, transforms = _audited(recipe, data, run)
     task, targets = _targets(recipe, data, audited)
-    channels, size = len(data.fields), data.size
     # Weights follow from the seed alone, whatever was drawn before.
-    method = _seeded(recipe, [channels, targets.shape[1], size])
+    method = _seeded(recipe, [len(data.inputs), len(task.columns), data.size])
     units = {name: data.reader.field_attrs(name)["units"] for name in data.fields}
     if _is_first():
-        seen = {"fields": transforms.state(), "units": units, "pixel": data.box / size}
+        seen: dict[str, Any] = {"fields": transforms.state(), "units": units, "pixel": data.box / data.size}
+        if recipe.targets:
+            seen["about"] = {name: data.reader.field_attrs(name) for name in recipe.targets}
         run.write_json("transforms.json", seen)
         run.write_json("task.json", task.state())
         run.record(
@@ -92,7 +93,9 @@ def train(
             data=data_facts(data),
         )
         run.mark("resumed" if run.has("state") else "started")
-    module = MapDataModule(data.reader, audited, transforms, targets, recipe.train)
+    module = MapDataModule(
+        data.reader, audited, transforms, targets, recipe.train, target_fields=recipe.targets
+    )
     try:
         fit(method, module, recipe.train, run, resume=resume, progress=progress)
     except BaseException as error:
@@ -105,7 +108,7 @@ def train(
 
 
 def check_answers(recipe: Recipe) -> None:
-    """Raise unless method and baselines can give what the task asks for, before anything is trained.
+    """Raise unless method, baselines and explanations suit what the task asks for, before any training.
 
     Args:
         recipe: The recipe.
@@ -114,6 +117,16 @@ def check_answers(recipe: Recipe) -> None:
         UsageError: One of them predicts parameters where classes are asked for, or the other way round.
     """
     task: Any = registry.get(recipe.task["name"], "task")
+    if task.answers == "fields":
+        for key, named, why in (
+            ("evaluate.baselines", recipe.evaluate.baselines, "a constant and a per-pixel regression are"),
+            ("explain", recipe.explain, "explanations are of numbers; scores by wavenumber are"),
+        ):
+            if named:
+                raise UsageError(
+                    f"{key} of the recipe names {named[0]['name']!r}, which has no answer for fields",
+                    hint=f"leave {key} empty: {why} always there",
+                )
     for kind, spec in [("method", recipe.method), *(("baseline", b) for b in recipe.evaluate.baselines)]:
         found: dict[str, Any] = {name: registry.get(name, kind) for name in registry.names(kind)}
         if task.answers not in found[spec["name"]].answers:
@@ -147,7 +160,7 @@ def fit_transforms(recipe: Recipe, data: Samples, dealt: Split) -> FieldTransfor
         for start in range(0, len(rows), BLOCK):
             yield data.maps(rows[start : start + BLOCK])
 
-    pipelines = {name: Pipeline(specs) for name, specs in recipe.data.fields.items()}
+    pipelines = {name: Pipeline(recipe.data.fields[name]) for name in data.fields}
     return FieldTransforms(pipelines).fit(batches, dealt.sides["train"])
 
 
@@ -167,11 +180,13 @@ def _audited(recipe: Recipe, data: Samples, run: RunFolder) -> tuple[AuditedSpli
     return audited, transforms
 
 
-def _targets(recipe: Recipe, data: Samples, audited: AuditedSplit) -> tuple[Task, np.ndarray]:
-    """Return the task fitted on the train side, and targets for every row of the stored set."""
+def _targets(recipe: Recipe, data: Samples, audited: AuditedSplit) -> tuple[Task, np.ndarray | None]:
+    """Return the task fitted on the train side, and its numbers for every row of the set; None for fields."""
     table = data.reader.table
     task: Task = registry.build(recipe.task, "task")
     task = task.fit(table.isel(sample=data.rows_of(audited.ids("train"))))
+    if recipe.targets:
+        return task, None
     own = task.targets(data.table)
     targets = np.full((len(data.reader), own.shape[1]), np.nan, dtype=np.float32)
     targets[data.rows] = own

@@ -67,7 +67,7 @@ def paired(first: xr.Dataset, second: xr.Dataset, *, draws: int = 1000, seed: in
     if not ids.size:
         return Paired(0, sizes, reason="no map is in both test sides")
     if not names or answers(first) != answers(second):
-        return Paired(len(ids), sizes, reason="they answer different questions")
+        return Paired(len(ids), sizes, reason="they answer different questions, or give fields")
     one, two = (_chosen(data.sel(sample=ids), names) for data in (first, second))
     if not np.array_equal(one["group"].values.astype(str), two["group"].values.astype(str)):
         return Paired(len(ids), sizes, reason="maps of equal ids are of different simulations")
@@ -94,7 +94,9 @@ def paired(first: xr.Dataset, second: xr.Dataset, *, draws: int = 1000, seed: in
 
 
 def _subjects(data: xr.Dataset) -> list[str]:
-    """What a prediction answers for: its parameters, or the one label whose classes it tells."""
+    """What a prediction answers for: its parameters, or the one label whose classes it tells; no fields."""
+    if answers(data) == "fields":
+        return []
     if answers(data) == "classes":
         return [str(data.attrs["target"])]
     return [str(name) for name in data["parameter"].values]

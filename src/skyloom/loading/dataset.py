@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Dataset
 
-from skyloom.errors import DataError, ShapeError, UsageError
+from skyloom.errors import DataError, ShapeError, UsageError, nearest
 from skyloom.fields.store import Reader
 from skyloom.fields.transforms import FieldTransforms
 from skyloom.loading.augment import Augment, Channel
@@ -49,24 +49,27 @@ def channels(reader: Reader, fields: Sequence[str]) -> list[Channel]:
 
 
 class MapDataset(Dataset[dict[str, torch.Tensor]]):
-    """Maps of some rows of a stored field set, transformed, with their targets.
+    """Maps of some rows of a stored field set, transformed, with their targets: numbers, or maps too.
 
-    A loader gets whole batches (``__getitems__``): give it ``collate_fn=whole_batch``. Where an augmentation
-    changes signs (vectors), it comes before the transforms, otherwise after them; either way the result is
-    that of moving the sky.
+    A loader gets whole batches (``__getitems__``): give it ``collate_fn=whole_batch``. Input and target maps
+    of a sample are moved together, so that they stay on top of each other. Where an augmentation changes
+    signs (vectors), it comes before the transforms, otherwise after them; either way the result is that of
+    moving the sky.
 
     Args:
         reader: Of the stored field set.
         rows: Rows of the samples, shape ``(n,)``.
-        transforms: Fitted; its fields, in their order, are the channels.
+        transforms: Fitted; its fields, in their order, are the channels, but for those that are targets.
         targets: Of all rows of the field set, shape ``(len(reader), P)``; only those of ``rows`` need be
-            finite.
+            finite. None where fields are the targets.
+        target_fields: Fields of the transforms whose maps are the targets, in the order of their channels.
         augment: Moves the maps, if given: for the train side alone.
         cached: Whether to keep the maps in memory, ``nbytes`` of it; they are read when first asked for.
 
     Raises:
         ShapeError: The fields are not maps of one shape, or the targets do not belong to the field set.
         DataError: A target is not finite; the message names the sample.
+        UsageError: There are both numbers and fields as targets, or neither; or no field is left to see.
 
     Example:
         >>> import tempfile
@@ -87,16 +90,23 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         reader: Reader,
         rows: ArrayLike,
         transforms: FieldTransforms,
-        targets: ArrayLike,
+        targets: ArrayLike | None,
         *,
+        target_fields: Sequence[str] = (),
         augment: Augment | None = None,
         cached: bool = False,
     ) -> None:
+        if (targets is None) != bool(target_fields):
+            raise UsageError(
+                "targets are either numbers or fields",
+                hint="give targets of shape (len(reader), P), or None and target_fields",
+            )
         self.reader, self.transforms, self.augment, self.cached = reader, transforms, augment, cached
         self.rows = np.asarray(rows, np.int64)
-        self.fields = list(transforms.pipelines)
+        self.fields = stacked_fields(transforms, target_fields)
+        self.inputs = len(self.fields) - len(target_fields)
         self.shape = map_shape(reader, self.fields)
-        self.targets = _checked_targets(reader, self.rows, targets)
+        self.targets = None if targets is None else _checked_targets(reader, self.rows, targets)
         self._cache: NDArray[np.float32] | None = None
         self._augment_first = augment is not None and not augment.keeps_values
 
@@ -109,7 +119,7 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         return 4 * len(self) * len(self.fields) * int(np.prod(self.shape))
 
     def __getitem__(self, position: int) -> dict[str, torch.Tensor]:
-        """Return one sample: maps ``(C, H, W)``, targets ``(P,)``, row ``()``."""
+        """Return one sample: maps ``(C, H, W)``, targets ``(P,)`` or maps ``(P, H, W)``, row ``()``."""
         return {name: part[0] for name, part in self.__getitems__([position]).items()}
 
     def __getitems__(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
@@ -119,7 +129,8 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
             positions: Places in ``rows``; a ``sampler.Batch`` also tells the epoch.
 
         Returns:
-            ``maps`` float32 ``(B, C, H, W)``, ``targets`` float32 ``(B, P)``, ``row`` int64 ``(B,)``.
+            ``maps`` float32 ``(B, C, H, W)``, ``targets`` float32 ``(B, P)``, or ``(B, P, H, W)`` where they
+            are fields, ``row`` int64 ``(B,)``.
         """
         places = np.asarray(positions, np.int64)
         rows = self.rows[places]
@@ -128,9 +139,10 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
             maps = self.augment(maps, rows, getattr(positions, "epoch", 0))
         if self._augment_first:
             maps = self._transformed(maps)
+        targets = maps[:, self.inputs :] if self.targets is None else self.targets[places]
         return {
-            "maps": torch.from_numpy(maps),
-            "targets": torch.from_numpy(self.targets[places]),
+            "maps": torch.from_numpy(np.ascontiguousarray(maps[:, : self.inputs])),
+            "targets": torch.from_numpy(np.ascontiguousarray(targets)),
             "row": torch.from_numpy(rows),
         }
 
@@ -156,6 +168,32 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         return np.stack(
             [values[field] for field in self.fields], axis=1, dtype=np.float32, casting="same_kind"
         )
+
+
+def stacked_fields(transforms: FieldTransforms, target_fields: Sequence[str]) -> list[str]:
+    """Return the fields that are read and moved together: what the network sees, then the targets.
+
+    Args:
+        transforms: Of all of them.
+        target_fields: Fields whose maps are the targets.
+
+    Raises:
+        UsageError: A target has no transforms, or no field is left to see.
+
+    Example:
+        >>> from skyloom.fields.transforms import Pipeline
+        >>> transforms = FieldTransforms({name: Pipeline([]) for name in ("E_c", "density")})
+        >>> stacked_fields(transforms, ["E_c"])
+        ['density', 'E_c']
+    """
+    known = list(transforms.pipelines)
+    for name in target_fields:
+        if name not in known:
+            raise UsageError(f"target field {name!r} has no transforms", hint=nearest(name, known))
+    seen = [name for name in known if name not in target_fields]
+    if target_fields and not seen:
+        raise UsageError("every field is a target, none is left for the network to see")
+    return [*seen, *target_fields]
 
 
 def map_shape(reader: Reader, fields: Sequence[str]) -> tuple[int, ...]:

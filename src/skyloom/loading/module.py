@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from skyloom.errors import DataError, LeakError
 from skyloom.fields.store import Reader
 from skyloom.fields.transforms import FieldTransforms, ids_digest
 from skyloom.loading.augment import Augment
-from skyloom.loading.dataset import MapDataset, channels, map_shape, whole_batch
+from skyloom.loading.dataset import MapDataset, channels, map_shape, stacked_fields, whole_batch
 from skyloom.loading.sampler import BlockSampler
 from skyloom.recipe.schema import Train
 from skyloom.splits import AuditedSplit
@@ -38,8 +38,10 @@ class MapDataModule(LightningDataModule):
         reader: Of the stored field set.
         audited: Which ids stand on which side, as ``splits.audit`` gave it.
         transforms: Fitted on the train side.
-        targets: Of all rows of the field set, shape ``(len(reader), P)``; NaN for samples on no side.
+        targets: Of all rows of the field set, shape ``(len(reader), P)``; NaN for samples on no side. None
+            where fields are the targets.
         settings: ``batch_size``, ``seed``, ``augment`` and ``workers`` are used.
+        target_fields: Fields of the transforms whose maps are the targets, moved together with the inputs.
         start_method: How loader processes begin: ``fork``, ``spawn`` or ``forkserver``; left out, the
             system's way.
         cache_bytes: Memory for maps, all sides together.
@@ -72,9 +74,10 @@ class MapDataModule(LightningDataModule):
         reader: Reader,
         audited: AuditedSplit,
         transforms: FieldTransforms,
-        targets: ArrayLike,
+        targets: ArrayLike | None,
         settings: Train,
         *,
+        target_fields: Sequence[str] = (),
         start_method: str | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
@@ -82,8 +85,9 @@ class MapDataModule(LightningDataModule):
         _refuse_leaks(audited, transforms)
         self.reader, self.audited, self.transforms = reader, audited, transforms
         self.settings, self.start_method, self.cache_bytes = settings, start_method, cache_bytes
-        self.targets: NDArray[np.float32] = np.asarray(targets, np.float32)
-        fields = list(transforms.pipelines)
+        self.targets = None if targets is None else np.asarray(targets, np.float32)
+        self.target_fields = tuple(target_fields)
+        fields = stacked_fields(transforms, target_fields)
         self.augment = Augment(
             channels(reader, fields),
             map_shape(reader, fields),
@@ -128,11 +132,21 @@ class MapDataModule(LightningDataModule):
         if side not in self._datasets:
             rows = self.rows(side)
             augment = self.augment if side == "train" and self.augment.kinds else None
-            dataset = MapDataset(self.reader, rows, self.transforms, self.targets, augment=augment)
+            dataset = self._samples(rows, augment)
             left = self.cache_bytes - sum(other.nbytes for other in self._datasets.values() if other.cached)
             dataset.cached = dataset.nbytes <= left
             self._datasets[side] = dataset
         return self._datasets[side]
+
+    def _samples(self, rows: NDArray[np.int64], augment: Augment | None) -> MapDataset:
+        return MapDataset(
+            self.reader,
+            rows,
+            self.transforms,
+            self.targets,
+            target_fields=self.target_fields,
+            augment=augment,
+        )
 
     def loader(self, side: str) -> DataLoader[dict[str, torch.Tensor]]:
         """Return the batches of a side as they are: in order, every sample once, no augmentation.
@@ -145,7 +159,7 @@ class MapDataModule(LightningDataModule):
         """
         dataset = self.dataset(side)
         if dataset.augment is not None:
-            dataset = MapDataset(self.reader, dataset.rows, self.transforms, self.targets)
+            dataset = self._samples(dataset.rows, None)
         return self._loader(
             dataset,
             BlockSampler(

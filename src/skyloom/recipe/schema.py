@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -123,7 +123,8 @@ class Data(Part):
         maps: How maps are cut from cubes; null where the source holds maps.
         select: Samples to keep: a coordinate and the interval [low, high] that it must lie in.
         balance: Equal numbers in each bin of a label; null to keep all.
-        fields: The fields that the network sees, each with its transforms in order.
+        fields: The fields that the task needs, each with its transforms in order. The network sees all of
+            them, but those that the task names as its ``targets``.
 
     Example:
         >>> source = {"name": "shipped", "set": "reionisation-21cmfast"}
@@ -276,6 +277,16 @@ class Recipe(Part):
     explain: list[Explanation] = []
     variants: dict[FolderName, dict[str, Any]] = {}
 
+    @property
+    def inputs(self) -> list[str]:
+        """Fields that the network sees, in the order of its channels."""
+        return list(self.task.get("inputs", self.data.fields))
+
+    @property
+    def targets(self) -> list[str]:
+        """Fields that the network is to give; empty where the task does not ask for fields."""
+        return list(self.task.get("targets", []))
+
     def resolved(self) -> dict[str, Any]:
         """Return the recipe as JSON values with every default written out."""
         return self.model_dump(mode="json")
@@ -345,11 +356,38 @@ def check(value: Any) -> Recipe:
         skyloom.registry.faults.Faults: name: is missing; split: is missing; ...
     """
     try:
-        return Recipe.model_validate_json(json.dumps(value))
+        recipe = Recipe.model_validate_json(json.dumps(value))
     except ValidationError as error:
         raise Faults(problems(error, Recipe, value)) from None
     except TypeError as error:
         raise Faults([Problem((), f"must hold JSON values only: {error}")]) from None
+    if found := list(_field_problems(recipe)):
+        raise Faults(found)
+    return recipe
+
+
+def _field_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Yield what is wrong with the fields of a task that names its inputs and targets."""
+    if not recipe.targets:
+        return
+    known = recipe.data.fields
+    for role, names in (("inputs", recipe.inputs), ("targets", recipe.targets)):
+        for place, name in enumerate(names):
+            if name not in known:
+                hint = f"write its transforms under data.fields; {nearest(name, known)}"
+                yield Problem(("task", role, place), f"{name!r} is not among data.fields", hint)
+            if names.index(name) < place:
+                yield Problem(("task", role, place), f"{name!r} is named twice", "name it once")
+    for place, name in enumerate(recipe.targets):
+        if name in recipe.inputs:
+            what = f"{name!r} is an input too: a network that sees its target has only to copy it"
+            yield Problem(("task", "targets", place), what, "take it out of task.inputs or of task.targets")
+    for name in known:
+        if name not in (*recipe.inputs, *recipe.targets):
+            what = f"{name!r} is neither among the inputs nor among the targets of the task"
+            yield Problem(
+                ("data", "fields", name), what, "name it in task.inputs or task.targets, or drop it"
+            )
 
 
 def changed(value: dict[str, Any], dotted: str, new: Any) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def opening(run: Artefacts) -> Opening:
         )
     held = [line for entry in judged for line in _held(entry)]
     sets = any(entry.classes for entry in judged)
-    if judged and not held:
+    if judged and not held and not run.translates:
         what = "The method predicts no error bars, and none were fitted on the validation side."
         missing.append(Missing(what, f"skyloom evaluate {run.path}"))
     split, good = _split(run)
@@ -147,6 +147,9 @@ def question(recipe: Mapping[str, Any]) -> Markup:
     """
     task, fields = recipe.get("task", {}), recipe.get("data", {}).get("fields", {})
     asked = [task["label"]] if "label" in task else task.get("parameters", [])
+    if task.get("targets"):
+        given, wanted = (listed([parameter(name) for name in task[key]]) for key in ("inputs", "targets"))
+        return Markup("Which map of {1} belongs to a map of {0}?").format(given, wanted)
     wanted = listed([parameter(name) for name in asked]) or escape(task.get("name", "?"))
     seen = listed([parameter(name) for name in fields]) or Markup("the field")
     verb = "are" if len(asked) > 1 else "is"

@@ -138,6 +138,11 @@ class Artefacts:
         """The side that the page speaks of: test where it was evaluated, else validation, else None."""
         return next((side for side in ("test", "validation") if self.metrics(side)), None)
 
+    @property
+    def translates(self) -> bool:
+        """Whether the task gives fields, so that a prediction holds maps and no table."""
+        return bool(self.recipe.get("task", {}).get("targets"))
+
     def metrics(self, side: str | None) -> dict[str, Any] | None:
         """The scorecard of a side."""
         return self._json(f"evaluate/{side}/metrics.json") if side else None
@@ -161,6 +166,14 @@ class Artefacts:
     def prediction(self, side: str | None) -> xr.Dataset | None:
         """The prediction of a side."""
         return self._dataset(f"evaluate/{side}/predictions.nc") if side else None
+
+    def examples(self, side: str | None) -> xr.Dataset | None:
+        """A few translated samples as maps: ``input.<field>``, ``truth.<field>``, ``translated.<field>``."""
+        return self._dataset(f"evaluate/{side}/examples.nc") if side else None
+
+    def curves(self, side: str | None) -> xr.Dataset | None:
+        """Spectra ratios, coherence and distributions of a translation."""
+        return self._dataset(f"evaluate/{side}/curves.nc") if side else None
 
     def statistics(self, side: str | None) -> xr.Dataset | None:
         """The summary statistics saved with a side."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 _TITLES = {
     "r2": "R²",
     "rmse": "RMSE",
+    "psnr": "PSNR [dB]",
+    "ssim": "SSIM",
+    "skill": "gain over per-pixel regression",
+    "power_ratio": "P(k) ratio",
+    "total": "total, translated / true",
     "chi2": "reduced χ²",
     "pull": "bias / σ",
     "coverage_68": "inside 68\u00a0%",

@@ -34,6 +34,7 @@ SCORES: Mapping[str, tuple[str, str]] = {
     "total": ("total, translated over true", ""),
     "power_ratio": ("P(k) ratio, median over k", ""),
     "coherence": ("coherence r(k), mean over k", ""),
+    "skill": ("error removed from the per-pixel regression's", ""),
 }
 
 
@@ -200,9 +201,14 @@ def _compare(true: Ensemble, name: str, maps: np.ndarray) -> dict[str, np.ndarra
 def _rows(
     name: str, found: Mapping[str, Mapping[str, np.ndarray]], groups: np.ndarray, draws: int, seed: int
 ) -> list[dict[str, Any]]:
-    scored = {who: clustered(_score(values), groups, draws=draws, seed=seed) for who, values in found.items()}
+    rival = found.get("per_pixel", {}).get("error")
+    scored = {
+        who: clustered(_score(values, rival), groups, draws=draws, seed=seed) for who, values in found.items()
+    }
     rows = []
     for place, (key, (label, unit)) in enumerate(SCORES.items()):
+        if key == "skill" and rival is None:
+            continue
         told = {
             who: {"value": float(i.value[place]), "low": float(i.low[place]), "high": float(i.high[place])}
             for who, i in scored.items()
@@ -224,9 +230,13 @@ def _rows(
     return rows
 
 
-def _score(v: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """The scores of SCORES as a function of weights ``(D, n)``; equal maps have 99 dB."""
+def _score(v: Mapping[str, np.ndarray], rival: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
+    """The scores of SCORES as a function of weights ``(D, n)``; equal maps have 99 dB.
+
+    ``rival`` is the mean square error of the per-pixel regression on each map, shape ``(n,)``.
+    """
     psnr = np.minimum(v["psnr"], 99.0)
+    beaten = np.full(len(psnr), np.nan) if rival is None else rival
 
     def score(weights: np.ndarray) -> np.ndarray:
         w = weights / weights.sum(axis=1, keepdims=True)
@@ -243,6 +253,7 @@ def _score(v: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
                 np.divide(w @ v["other"], total, out=np.full(len(w), np.nan), where=total != 0),
                 ratio,
                 (w @ v["r"]).mean(axis=1),
+                1 - (w @ v["error"]) / (w @ beaten),
             ],
             axis=1,
         )

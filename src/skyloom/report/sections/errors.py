@@ -18,11 +18,13 @@ from skyloom.report.style import COLUMN, Plate
 
 
 def error_bars(run: Artefacts) -> Section | None:
-    """Do the error bars hold on the side that was judged? None for classes, which have none.
+    """Do the error bars hold on the side that was judged? None for classes and fields, which have none.
 
     Args:
         run: The artefacts.
     """
+    if run.translates:
+        return None
     judged, data = run.judged(run.side), run.prediction(run.side)
     if any(entry.classes for entry in judged):
         return None

@@ -85,11 +85,13 @@ def side_by_side(run: Artefacts) -> Section | None:
 
 
 def predictions(run: Artefacts) -> Section | None:
-    """Truth against prediction, residuals by redshift and all scores; None for classes.
+    """Truth against prediction, residuals by redshift and all scores; None for classes and fields.
 
     Args:
         run: The artefacts.
     """
+    if run.translates:
+        return None
     data, judged = run.prediction(run.side), run.judged(run.side)
     if any(entry.classes for entry in judged):
         return None

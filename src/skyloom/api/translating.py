@@ -1,0 +1,126 @@
+"""Judging a run that translates fields, and what it leaves for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom.fields import store
+from skyloom.fields.packing import round_bits
+from skyloom.runs import atomic_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import xarray as xr
+
+    from skyloom.api.data import Samples
+    from skyloom.api.trained import Run
+
+EXAMPLES = 4  #: samples that the page shows as maps
+MANTISSA = 12  #: bits kept of translated maps on disk: a relative error of at most 1.2e-4
+
+
+def judged(
+    run: Run, data: Samples, translated: xr.Dataset, side: str, *, looks: int, seconds: float
+) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
+    """Judge the translation of a side beside a constant image and a regression pixel by pixel.
+
+    Args:
+        run: The run.
+        data: Its samples.
+        translated: The translation of the side.
+        side: ``validation`` or ``test``.
+        looks: How often it was looked at.
+        seconds: Time of a translation [s].
+
+    Returns:
+        The content of ``metrics.json``, the curves, and a few samples as maps: variables ``input.<field>``,
+        ``truth.<field>`` and ``translated.<field>``.
+    """
+    from skyloom.evaluate.translation import judge
+
+    whole = store.open(data.reader.folder)
+    here, train = (data.rows_of(run.split.sides[name]) for name in (side, "train"))
+    truth, inputs = true_fields(run, whole, here), seen_fields(run, whole, here)
+    settings = run.recipe.evaluate
+    card, curves = judge(
+        translated,
+        truth,
+        inputs,
+        (seen_fields(run, whole, train), true_fields(run, whole, train)),
+        bootstrap=settings.bootstrap,
+        seed=settings.seed,
+        looks=looks,
+        seconds_per_sample=seconds,
+    )
+    return card, curves, _examples(whole[run.recipe.inputs].isel(sample=here), truth, translated)
+
+
+def true_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
+    """Return the true target fields of some samples, in the units in which the run gives them.
+
+    Args:
+        run: The run.
+        ds: The field set that it was trained on.
+        rows: Rows of the samples.
+    """
+    found = ds[run.recipe.targets].isel(sample=rows).load()
+    for name, about in run.about_targets().items():
+        values = found[name].values
+        if about["space"] == "transformed":
+            values, _ = run.transforms.pipelines[name].apply(values)
+        found[name] = (found[name].dims, values, about)
+    return found
+
+
+def seen_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
+    """Return what the network sees of some samples: the inputs, transformed, without units.
+
+    Args:
+        run: The run.
+        ds: The field set that it was trained on.
+        rows: Rows of the samples.
+    """
+    raw = ds[run.recipe.inputs].isel(sample=rows).load()
+    maps = run.inputs({name: raw[name].values for name in run.recipe.inputs})
+    for channel, name in enumerate(run.recipe.inputs):
+        raw[name] = (raw[name].dims, maps[:, channel], {**raw[name].attrs, "units": ""})
+    return raw
+
+
+def write_maps(path: Path, ds: xr.Dataset) -> None:
+    """Write maps as netCDF-4, atomically: float32, rounded to ``MANTISSA`` bits and compressed.
+
+    Args:
+        path: The file; folders are made.
+        ds: Maps, each ``(sample, y, x)``.
+    """
+    small = ds.copy()
+    for name, maps in ds.data_vars.items():
+        small[name] = (maps.dims, round_bits(maps.values.astype(np.float32), MANTISSA), maps.attrs)
+    packed = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in small.data_vars}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as whole:
+        small.to_netcdf(whole, engine="h5netcdf", encoding=packed)
+
+
+def _examples(inputs: xr.Dataset, truth: xr.Dataset, translated: xr.Dataset) -> xr.Dataset:
+    """A few samples of as many simulations as there are, never chosen by how well they came out."""
+    rows = _spread(truth["group"].values)
+    parts: dict[str, Any] = {}
+    for role, ds in (("input", inputs), ("truth", truth), ("translated", translated)):
+        few = ds.isel(sample=rows).load()
+        parts |= {f"{role}.{name}": maps for name, maps in few.data_vars.items()}
+    return truth.isel(sample=rows).drop_vars(list(truth.data_vars)).assign(parts)
+
+
+def _spread(groups: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Rows of the samples shown: the middle one of each group in turn, then others of these groups."""
+    names, rows = np.asarray(groups), []
+    members = [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
+    for share in (0.5, 0.2, 0.8, 0.05):
+        rows += [int(found[int(share * (len(found) - 1))]) for found in members]
+    return np.array(list(dict.fromkeys(rows))[:EXAMPLES])
