@@ -104,7 +104,13 @@ def test_what_is_no_translation_is_refused(ds):
 @pytest.mark.parametrize("name", registry.names("transform"))
 def test_what_comes_back_without_the_truth_is_judged_in_its_own_unit(name):
     """Contract over all transforms: physical if and only if the inverse needs nothing of the true map."""
-    arguments = {"log10": {"floor": 0.1}, "asinh": {"scale": 1.0}}.get(name, {})
+    own = {
+        "log10": {"floor": 0.1},
+        "asinh": {"scale": 1.0},
+        "filter_band": {"high": 2.0},
+        "smooth": {"width": 1.0},
+    }
+    arguments = own.get(name, {})
     maps = np.random.default_rng(0).uniform(1, 2, (3, 8, 8))
     pipeline = Pipeline([{"name": name, **arguments}]).fit(lambda: iter([maps]), ["a"])
     given, _ = pipeline.apply(maps)
