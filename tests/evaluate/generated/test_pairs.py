@@ -61,7 +61,7 @@ def test_pixel_by_pixel_regression_knows_values_and_no_places(real, twin):
     assert score(card, "r2", "constant") == pytest.approx(0.0, abs=0.05)
     assert score(card, "coherence", "constant") == 0 and score(card, "power_ratio", "constant") == 0
     assert card.numbers["constant_from"] == "train"
-    # The truth leaves nothing of its error, itself it leaves all; without a regression there is no such score.
+    # The truth leaves nothing of its error, itself it leaves all; without it there is no such score.
     assert score(card, "skill") == 1 and score(card, "skill", "per_pixel") == 0
     left = (1 - score(card, "r2", "constant")) / (1 - score(card, "r2", "per_pixel"))
     assert score(card, "skill", "constant") == pytest.approx(1 - left)
