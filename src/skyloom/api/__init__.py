@@ -7,7 +7,7 @@ steps; ``load_run`` opens a trained run for predictions.
 from skyloom.api.all_in_one import compare, comparison, headline, run
 from skyloom.api.data import samples
 from skyloom.api.health import doctor
-from skyloom.api.importing import import_, inspect, make
+from skyloom.api.importing import import_, import_weights, inspect, make
 from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
 from skyloom.api.scoring import scorecard
 from skyloom.api.trained import Run, load_run
@@ -25,6 +25,7 @@ __all__ = [
     "explain",
     "headline",
     "import_",
+    "import_weights",
     "inspect",
     "load_recipe",
     "load_run",

@@ -15,6 +15,7 @@ from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.scorecard import spread
 from skyloom.runs import RunFolder, read_json
 from skyloom.runs.transfers import transfer_file
+from skyloom.runs.unseen import unseen
 
 if TYPE_CHECKING:
     from skyloom.recipe import Recipe
@@ -91,7 +92,8 @@ def headline(folder: Path) -> list[tuple[str, ...]]:
         (name, score) for name in metrics["parameters"] for score in _SHOWN[metrics.get("headline", "r2")]
     ]
     rows = [("", *(f"{_WORDS[score]} of {name}" for name, score in columns))]
-    where = "leaky split" if metrics["leaky"] else f"{metrics['groups']} unseen simulations"
+    split = read_json(folder / "split.json")
+    where = "leaky split" if metrics["leaky"] else f"{metrics['groups']} {unseen(split)}"
     rows.append((f"network, {where}", *_cells(metrics, columns)))
     for child in sorted((folder / "variants").glob(f"*/{TEST}")):
         found = json.loads(child.read_text(encoding="utf-8"))

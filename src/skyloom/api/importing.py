@@ -9,7 +9,7 @@ from typing import Any
 
 from skyloom import formats, registry
 from skyloom.api.progress import counting
-from skyloom.errors import FormatError
+from skyloom.errors import FormatError, UsageError
 from skyloom.fields import store
 from skyloom.fields.packing import pack
 from skyloom.formats import doctor
@@ -79,6 +79,36 @@ def import_(
     with counting("shards", progress) as count:
         store.write(formats.read(path, format=format, **(options or {})), folder, dtype=dtype, progress=count)
     return folder
+
+
+def import_weights(path: Path, out: Path, *, size: int = 128, classes: list[str] | None = None) -> Path:
+    """Read a published state dict of the cosmic-ray classifiers and write it as Skyloom's weights.
+
+    Args:
+        path: The ``.pt`` file; nothing but tensors is read.
+        out: The safetensors file to write, from which ``skyloom.training.rebuild`` makes the classifier.
+        size: Side of the maps, pixels.
+        classes: Names of the classes, in the order of the outputs; kept in the header.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        FormatError: The file holds other things than tensors, or is no such network.
+        UsageError: There are more or fewer names than classes, or the maps are too small.
+    """
+    from skyloom.runs import input_file
+    from skyloom.training.published import method_of, read_published
+    from skyloom.training.weights import save_weights
+
+    published = read_published(path)
+    if classes is not None and len(classes) != published.classes:
+        raise UsageError(
+            f"{len(classes)} names for the {published.classes} classes of {path}",
+            hint="name them in the order of the outputs of the network, or leave them out",
+        )
+    method = method_of(published, size)
+    return save_weights(out, method.state_dict(), method.spec, classes=classes, origin=input_file(path))
 
 
 def inspect(

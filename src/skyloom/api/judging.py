@@ -81,6 +81,9 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     write_dataset(run.folder.path_of(f"evaluate/{side}/predictions.nc"), prediction)
     if settings.statistics:
         write_dataset(run.folder.path_of(f"evaluate/{side}/statistics.nc"), _statistics(run, data, side))
+        if run.task.answers == "classes":
+            by_class = _statistics(run, data, side, by_class=True)
+            write_dataset(run.folder.path_of(f"evaluate/{side}/class_statistics.nc"), by_class)
     run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
     run.folder.mark("evaluated", side=side)
     return metrics
@@ -333,7 +336,8 @@ def _floors(run: Run, data: Samples, prediction: xr.Dataset) -> dict[str, xr.Dat
     return {} if floor is None else {"label_noise": floor}
 
 
-def _statistics(run: Run, data: Samples, side: str) -> xr.Dataset:
+def _statistics(run: Run, data: Samples, side: str, *, by_class: bool = False) -> xr.Dataset:
+    """Statistics of the train side and the one that is judged, or of each class in both together."""
     from skyloom.evaluate.statistics import compute
 
     rows, sides = [], []
@@ -341,6 +345,10 @@ def _statistics(run: Run, data: Samples, side: str) -> xr.Dataset:
         rows.append(data.rows_of(run.split.sides[name]))
         sides += [name] * len(rows[-1])
     both = np.concatenate(rows)
+    if by_class:
+        code = run.task.targets(data.reader.table.isel(sample=both)).argmax(axis=1)
+        order = np.argsort(code, kind="stable")
+        both, sides = both[order], [run.task.columns[place] for place in code[order]]
     blocks = [data.maps(both[i : i + BLOCK]) for i in range(0, len(both), BLOCK)]
     return compute(
         run.recipe.evaluate.statistics,

@@ -87,6 +87,7 @@ for _verb, _name, _panel in (
     (scoring.scorecard, "scorecard", STEPS),
     (data.make, "make", DATA),
     (data.import_, "import", DATA),
+    (data.import_weights, "import-weights", DATA),
     (data.inspect, "inspect", DATA),
     (looking.list_, "list", LOOK),
     (looking.describe, "describe", LOOK),

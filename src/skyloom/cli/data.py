@@ -1,4 +1,4 @@
-"""Verbs that make, import and inspect data."""
+"""Verbs that make, import and inspect data, and import weights."""
 
 from __future__ import annotations
 
@@ -79,6 +79,28 @@ def import_(
     style = progress_style(quiet)
     made = api.import_(path, out, format=format_name, options=options, dtype=dtype, progress=style)
     console.path("field set", made)
+
+
+def import_weights(
+    path: Annotated[Path, typer.Argument(help="A published state dict (.pt).", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The safetensors file to write.", show_default=False)
+    ],
+    size: Annotated[int, typer.Option("--size", min=1, help="Side of the maps, pixels.")] = 128,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="A class, in the order of the network's outputs; repeatable.",
+            show_default="unnamed",
+        ),
+    ] = None,
+) -> None:
+    """Turn published weights of the cosmic-ray classifiers into Skyloom's; only tensors are read."""
+    from skyloom import api
+
+    console.path("weights", api.import_weights(path, out, size=size, classes=classes))
 
 
 def inspect(

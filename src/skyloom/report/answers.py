@@ -23,16 +23,9 @@ from skyloom.report.page import (
     with_interval,
 )
 from skyloom.report.words import score_title
+from skyloom.runs.unseen import unseen
 
 COVERAGE = "coverage_"
-# What the network had not seen, by how the sides were made.
-_UNSEEN = {
-    "group": "unseen simulations",
-    "corner": "unseen simulations, in a corner of parameters that was never trained on",
-    "slab": "unseen slabs of the box",
-    "time": "unseen times",
-    "sample": "simulations",
-}
 
 
 @dataclass(frozen=True)
@@ -171,8 +164,7 @@ def population(run: Artefacts) -> Markup:
     card = run.metrics(run.side)
     if not card:
         return Markup("")
-    by = str((run.split or {}).get("by", "group"))
-    kind = _UNSEEN.get(by, "groups") if not run.leaky else "simulations, of which other maps were trained on"
+    kind = unseen(run.split or {}) if not run.leaky else "simulations, of which other maps were trained on"
     groups = int(card.get("groups", 0))
     if groups == 1:
         kind = kind.replace("simulations", "simulation", 1)

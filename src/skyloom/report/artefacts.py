@@ -179,6 +179,10 @@ class Artefacts:
         """The summary statistics saved with a side."""
         return self._dataset(f"evaluate/{side}/statistics.nc") if side else None
 
+    def class_statistics(self, side: str | None) -> xr.Dataset | None:
+        """The same of each class, on that side and the train side together; ``side`` is the class."""
+        return self._dataset(f"evaluate/{side}/class_statistics.nc") if side else None
+
     @cached_property
     def leaky(self) -> bool:
         """Whether anything in the folder says that the split leaks."""

@@ -10,6 +10,7 @@ from skyloom.report.artefacts import Artefacts
 from skyloom.report.frame import draw_all, render
 from skyloom.report.page import Section
 from skyloom.report.sections import (
+    class_statistics,
     classes,
     errors,
     evidence,
@@ -24,6 +25,7 @@ _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.side_by_side,
     results.predictions,
     classes.classes,
+    class_statistics.class_statistics,
     results.baselines,
     errors.error_bars,
     classes.probabilities,

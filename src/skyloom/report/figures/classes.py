@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator
 
+from skyloom.report.figures.statistics import Band, lowest
 from skyloom.report.style import escaped, grey, paper_colour, shades
 
 _SMALL = 6  # more classes than these get smaller letters
@@ -52,6 +53,60 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], ax: Axes) -> Axes
     ax.tick_params(length=0)
     ax.set(xlabel="given class", ylabel="right class")
     return ax
+
+
+def classes_compared(
+    x: np.ndarray,
+    bands: Mapping[str, Band],
+    axes: tuple[Axes, Axes],
+    *,
+    x_label: str,
+    y_label: str,
+    log: tuple[bool, bool] = (False, False),
+) -> tuple[Axes, Axes]:
+    """A statistic of each class with its spread over simulations, and its ratio to that of the first class.
+
+    Args:
+        x: Abscissa, such as a wavenumber, shape ``(n,)``.
+        bands: Class to its mean and spread.
+        axes: Where to draw the curves, and where the ratios.
+        x_label: Name and unit of ``x``.
+        y_label: Name and unit of the statistic.
+        log: Whether ``x`` and the statistic are logarithmic.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> bands = {name: Band(np.full(3, value), np.zeros(3)) for name, value in (("a", 2.0), ("b", 3.0))}
+        >>> top, below = classes_compared(
+        ...     np.arange(3.0), bands, tuple(Figure().subplots(1, 2)), x_label="k", y_label="P")
+        >>> [float(line.get_ydata()[0]) for line in below.lines[1:]]  # the first line is at 1
+        [1.5]
+    """
+    first = next(iter(bands.values())).mean
+    curves, ratios = axes
+    floor = lowest(bands) if log[1] else None
+    ratios.axhline(1.0, color=grey(0.55), lw=0.9)
+    for place, (name, band) in enumerate(bands.items()):
+        low, high = band.mean - band.spread, band.mean + band.spread
+        low = low if floor is None else np.maximum(low, floor)
+        colour = f"C{place}"
+        curves.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+        curves.plot(x, band.mean, color=colour, label=escaped(name.replace("_", " ")))
+        if place:
+            whole = np.divide(1.0, first, out=np.full_like(first, np.nan, float), where=first != 0)
+            ratios.fill_between(x, low * whole, high * whole, color=colour, alpha=0.2, lw=0)
+            ratios.plot(x, band.mean * whole, color=colour)
+    for ax in axes:
+        ax.set(xscale="log" if log[0] else "linear", xlabel=x_label)
+    curves.set(yscale="log" if log[1] else "linear", ylabel=y_label)
+    if floor is not None:
+        curves.set_ylim(bottom=floor)
+    ratios.set(yscale="log", ylabel=f"ratio to {escaped(next(iter(bands)).replace('_', ' '))}")
+    curves.legend()
+    return axes
 
 
 def reliability_diagram(

@@ -70,6 +70,11 @@ class Piece:
     counts: Mapping[str, np.ndarray]
 
     @property
+    def title(self) -> Markup:
+        """What it is of which field, as a caption begins."""
+        return Markup("{} of {}").format(_sentence(self.words), _fields(self.field))
+
+    @property
     def apart(self) -> float | None:
         """Largest difference of two sides' means in units of the first side's spread; None without any."""
         if len(self.bands) < 2:
@@ -107,7 +112,7 @@ def statistics_blocks(data: xr.Dataset) -> list[Block]:
         data: ``statistics.nc``: variables ``field.statistic.name (side, ...)``, the mean over groups, and
             ``….spread``, their sd; variables without ``side`` count what stands in a bin.
     """
-    found = [piece for key in _keys(data) for piece in pieces(data, key)]
+    found = [piece for key in keys(data) for piece in pieces(data, key)]
     sides = listed(
         [f"{side} ({counted(n, 'simulation')})" for side in _order(data) if (n := groups_of(data, side))]
     )
@@ -125,7 +130,7 @@ def statistics_blocks(data: xr.Dataset) -> list[Block]:
         Markup("{} of {} {}").format(
             key.split(".")[1].replace("_", " "), _fields(key.split(".")[0]), number(far, 1)
         )
-        for key in _keys(data)
+        for key in keys(data)
         if math.isfinite(far := float(data[key].attrs.get("halves_apart", math.nan)))
     ]
     if floors:
@@ -228,14 +233,24 @@ def _splits(axis: xr.DataArray, axes: tuple[xr.DataArray, ...]) -> bool:
     return handful and len(axes) <= 2
 
 
-def _curve(piece: Piece, sides: Markup) -> Plot:
+def curve_labels(piece: Piece) -> tuple[str, str, tuple[bool, bool]]:
+    """What stands at the axes of a curve, and whether they are logarithmic.
+
+    Args:
+        piece: A piece with one axis.
+    """
     (axis,) = piece.axes
     log = (_is_scale(axis), _spans(np.stack([b.mean for b in piece.bands.values()]), _STEEP))
-    labels = (_label(_words(axis), axis), _value_label(piece))
+    return _label(_words(axis), axis), _value_label(piece), log
+
+
+def _curve(piece: Piece, sides: Markup) -> Plot:
+    (axis,) = piece.axes
+    *labels, log = curve_labels(piece)
     apart = f" At most {number(piece.apart, 1)} spreads apart." if piece.apart is not None else ""
-    caption = Markup("{} of {}: {}.{}").format(_sentence(piece.words), _fields(piece.field), sides, apart)
+    caption = Markup("{}: {}.{}").format(piece.title, sides, apart)
     alt = f"{piece.words} of {piece.field} of the sides {', '.join(piece.bands)}.{apart}"
-    draw = partial(_fill_curve, axis.values, piece.bands, labels, log)
+    draw = partial(_fill_curve, axis.values, piece.bands, (labels[0], labels[1]), log)
     plate = Plate(piece.name, draw, alt, caption, size=(COLUMN, 2.9))
     names = (_words(axis), unit_of(str(axis.attrs.get("units", ""))))
     broken = Markup("<br>").join(_lines(f"{piece.words} of"))
@@ -299,8 +314,12 @@ def _symbols(field: str) -> str:
     return " and ".join(symbol(name) for name in field.split("-"))
 
 
-def _keys(data: xr.Dataset) -> list[str]:
-    """Variables that hold a mean on each side."""
+def keys(data: xr.Dataset) -> list[str]:
+    """Variables that hold a mean on each side.
+
+    Args:
+        data: ``statistics.nc``.
+    """
     return [
         str(key)
         for key, variable in data.data_vars.items()
