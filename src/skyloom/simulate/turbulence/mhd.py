@@ -21,9 +21,8 @@ from skyloom.errors import DivergedError
 from skyloom.simulate.turbulence.grid import GHOSTS, Array, Grid, Three
 from skyloom.simulate.turbulence.riemann import at_face, compiled, fast_speed, hlld, upwind
 
-COURANT = (
-    0.4  #: share of a cell that the fastest wave crosses in a step; 1/2 is the limit in three dimensions
-)
+#: Share of the longest stable step, in which the speeds along the three axes add up to one cell.
+COURANT = 0.8
 DENSITY, VELOCITY, FIELD = 0, slice(1, 4), slice(4, 7)
 
 
@@ -89,7 +88,12 @@ class Gas:
 
     def fastest(self) -> float:
         """Return the largest speed of a fast wave along any axis, flow and all."""
-        return float(_fastest(self.primitive, self.grid.padded, self.grid.strides))
+        return float(_speeds(self.primitive, self.grid.padded, self.grid.strides)[0])
+
+    def longest_step(self) -> float:
+        """Return the longest step that is safe."""
+        total = _speeds(self.primitive, self.grid.padded, self.grid.strides)[1]
+        return float(COURANT * self.grid.width / total)
 
     def divergence(self) -> Array:
         """Return the divergence of the field, shape ``(Z, Y, X)``."""
@@ -98,7 +102,7 @@ class Gas:
         return np.asarray(across / self.grid.width)
 
     def step(self, dt: float) -> None:
-        """Advance by ``dt``, in which the fastest wave should cross no more than ``COURANT`` of a cell.
+        """Advance by ``dt``, no more than ``longest_step()``.
 
         Raises:
             DivergedError: A density is not positive afterwards.
@@ -239,16 +243,19 @@ def _primitives(conserved: Array, faces: Array, w: Array, padded: Three, strides
 
 
 @compiled
-def _fastest(w: Array, padded: Three, strides: Three) -> float:
-    """Return the largest flow plus fast speed along an axis."""
-    highest = 0.0
+def _speeds(w: Array, padded: Three, strides: Three) -> tuple[float, float]:
+    """Return the largest flow plus fast speed along one axis, and the largest sum over the three."""
+    single, summed = 0.0, 0.0
     for z in range(GHOSTS, padded[0] - GHOSTS):
         for y in range(GHOSTS, padded[1] - GHOSTS):
             row = z * strides[2] + y * strides[1]
             for c in range(row + GHOSTS, row + padded[2] - GHOSTS):
                 square = w[4, c] * w[4, c] + w[5, c] * w[5, c] + w[6, c] * w[6, c]
+                total = 0.0
                 for d in range(3):
                     normal = w[4 + d, c]
-                    fast = fast_speed(w[0, c], normal, square - normal * normal)
-                    highest = max(highest, abs(w[1 + d, c]) + fast)
-    return highest
+                    speed = abs(w[1 + d, c]) + fast_speed(w[0, c], normal, square - normal * normal)
+                    single = max(single, speed)
+                    total += speed
+                summed = max(summed, total)
+    return single, summed
