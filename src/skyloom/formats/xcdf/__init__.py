@@ -5,8 +5,10 @@ of a value, a block holds how many steps it lies above the smallest one, in as m
 ``docs/reference/xcdf.md`` is the format, byte by byte.
 """
 
+from skyloom.formats.xcdf.events import event_set, write_events
 from skyloom.formats.xcdf.file import File
+from skyloom.formats.xcdf.reading import Xcdf
 from skyloom.formats.xcdf.records import Alias, Field, Range
 from skyloom.formats.xcdf.writer import write
 
-__all__ = ["Alias", "Field", "File", "Range", "write"]
+__all__ = ["Alias", "Field", "File", "Range", "Xcdf", "event_set", "write", "write_events"]

@@ -1,0 +1,36 @@
+"""The numbers and hits of a HAWC event: their fields in a file, and Skyloom's names, units and meanings."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Quantity(NamedTuple):
+    """A number of an event: field of the file, Skyloom's name, unit, meaning, resolution when written."""
+
+    native: str
+    name: str
+    unit: str
+    long_name: str
+    resolution: float
+
+
+MEASURED = (
+    Quantity("rec.logNPE", "logNPE", "dex(electron)", "logarithm of the total charge", 1e-4),
+    Quantity("rec.nHit", "nHit", "", "PMTs hit", 1),
+    Quantity("rec.nTankHit", "nTankHit", "", "tanks hit", 1),
+    Quantity("rec.zenithAngle", "zenith", "rad", "reconstructed zenith angle", 1e-4),
+    Quantity("rec.azimuthAngle", "azimuth", "rad", "reconstructed azimuth", 1e-4),
+    Quantity("rec.coreX", "core_x", "m", "reconstructed core, east", 0.1),
+    Quantity("rec.coreY", "core_y", "m", "reconstructed core, north", 0.1),
+    Quantity("rec.CxPE40", "CxPE40", "electron", "largest charge more than 40 m from the core", 0.01),
+)
+"""The eight reconstructed numbers of the published tables."""
+TRUE = (
+    Quantity("SimEvent.energyTrue", "energy", "GeV", "true energy", 0.0),
+    Quantity("SimEvent.thetaTrue", "theta", "deg", "true zenith angle", 1e-3),
+    Quantity("SimEvent.phiTrue", "phi", "deg", "true azimuth", 1e-3),
+)
+"""The three true ones."""
+HITS = ("event.hit.gridId", "event.hit.charge", "event.hit.time")
+POSITION = ("event.hit.xPMT", "event.hit.yPMT", "event.hit.zPMT")
