@@ -11,14 +11,10 @@ from scipy.special import erfc
 
 from skyloom.errors import ShapeError
 from skyloom.simulate.cosmology import DELTA_C, Cosmology
+from skyloom.simulate.lagrangian import Displacements, linear_field
 from skyloom.simulate.reionisation import excursion
 from skyloom.simulate.reionisation.design import Point
-from skyloom.simulate.reionisation.excursion import (
-    Displacements,
-    brightness_temperature,
-    ionise,
-    linear_field,
-)
+from skyloom.simulate.reionisation.excursion import brightness_temperature, ionise
 from skyloom.statistics import power_spectrum
 
 PLANCK = Cosmology()

@@ -109,14 +109,28 @@ class Cosmology:
 
     def growth(self, z: float) -> float:
         """Return the linear growth factor at redshift ``z``, one today (Heath 1977)."""
+        return self._heath(1 / (1 + z)) / self._heath(1.0)
 
-        def integral(a: float) -> float:
-            hubble = np.sqrt(self.Omega_m / a**3 + 1 - self.Omega_m)
-            return float(
-                hubble * quad(lambda x: (self.Omega_m / x + (1 - self.Omega_m) * x**2) ** -1.5, 0, a)[0]
-            )
+    def growth_rate(self, z: float) -> float:
+        r"""Return :math:`f = \mathrm{d}\ln D/\mathrm{d}\ln a` at redshift ``z``, from the same integral.
 
-        return integral(1 / (1 + z)) / integral(1.0)
+        Example:
+            >>> round(Cosmology().growth_rate(0.0), 3)  # about Omega_m^0.55
+            0.522
+        """
+        a = 1 / (1 + z)
+        square = self.expansion(z) ** 2
+        slope = -1.5 * self.Omega_m / a**3 / square  # d ln E / d ln a
+        return float(slope + 1 / (a**2 * square * self._heath(a)))
+
+    def expansion(self, z: float) -> float:
+        """Return ``E = H / H0`` at redshift ``z``."""
+        return float(np.sqrt(self.Omega_m * (1 + z) ** 3 + 1 - self.Omega_m))
+
+    def _heath(self, a: float) -> float:
+        """Return the growing mode, without its constant: ``E`` times the integral of ``(a E)^-3``."""
+        integral = quad(lambda x: (self.Omega_m / x + (1 - self.Omega_m) * x**2) ** -1.5, 0, a)[0]
+        return self.expansion(1 / a - 1) * float(integral)
 
     def radius(self, mass: float) -> float:
         """Return the comoving radius [Mpc] that holds ``mass`` [Msun] at the mean density."""

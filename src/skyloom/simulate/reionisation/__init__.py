@@ -9,10 +9,6 @@ code, which needs no compiler. Both run the same design and write the same field
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +22,12 @@ from skyloom.fields.project import cut
 from skyloom.fields.store import ShardWriter
 from skyloom.simulate.reionisation.design import PARAMETERS, Point, latin_hypercube, prior_ranges
 from skyloom.simulate.reionisation.engine import Box
+from skyloom.simulate.running import Progress, run_missing
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Engine = Literal["excursion", "21cmfast"]
-Progress = Callable[[int, int], None]
 
 ENGINES = {
     "excursion": "skyloom.simulate.reionisation.excursion",
@@ -117,32 +113,15 @@ class Reionisation:
             self._template(design[0], code),
             identity=json.dumps([self.settings, code], sort_keys=True),
         )
-        done = writer.done()
-        todo = [point for point in design if point.index not in done]
-        report = progress or (lambda count, total: None)
-        count = self.simulations - len(todo)
-        report(count, self.simulations)
-        # 21cmFAST 4.1 keeps some 70 MB of every simulation; a fresh process gives it back.
-        fresh_after = TASKS_PER_PROCESS if self.engine == "21cmfast" else None
-        with _pool(workers, fresh_after) as pool:
-            running: dict[Future[xr.Dataset], Point] = {}
-            waiting = iter(todo)
-            try:
-                while True:
-                    # A few ahead of the workers, never all: results are whole boxes.
-                    while len(running) < 2 * workers and (point := next(waiting, None)) is not None:
-                        running[pool.submit(self.one, point, code)] = point
-                    if not running:
-                        break
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        writer.write(running.pop(future).index, future.result())
-                        count += 1
-                        report(count, self.simulations)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        if not writer.finished:
-            writer.finish(shards=self.simulations)
+        run_missing(
+            writer,
+            {point.index: (point, code) for point in design},
+            self.one,
+            workers=workers,
+            progress=progress,
+            # 21cmFAST 4.1 keeps some 70 MB of every simulation; a fresh process gives it back.
+            fresh_after=TASKS_PER_PROCESS if self.engine == "21cmfast" else None,
+        )
         return folder
 
     def one(self, point: Point, code: dict[str, str]) -> xr.Dataset:
@@ -218,19 +197,3 @@ def as_field_set(
         labels=labels,
         provenance=provenance,
     )  # fmt: skip
-
-
-def _pool(workers: int, fresh_after: int | None) -> ProcessPoolExecutor:
-    """Return worker processes that use one thread each."""
-    return ProcessPoolExecutor(
-        max_workers=workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_one_thread,
-        max_tasks_per_child=fresh_after,
-    )
-
-
-def _one_thread() -> None:
-    """Keep OpenMP and BLAS of a worker to one thread, before any of them is loaded."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"

@@ -1,9 +1,9 @@
 r"""The engine ``excursion``: semi-numerical reionisation in NumPy and SciPy, no compiler needed.
 
-Four steps, each public (Furlanetto, Zaldarriaga & Hernquist 2004; Mesinger, Furlanetto & Cen 2011):
+Four steps, each a function (Furlanetto, Zaldarriaga & Hernquist 2004; Mesinger, Furlanetto & Cen 2011):
 
-1. :func:`linear_field`: a Gaussian field with the linear P(k), on a grid twice as fine;
-2. :class:`Displacements`: second-order Lagrangian perturbation theory gives the density at any redshift;
+1. ``lagrangian.linear_field``: a Gaussian field with the linear P(k), on a grid twice as fine;
+2. ``lagrangian.Displacements``: second-order perturbation theory gives the density at any redshift;
 3. :func:`ionise`: on scales from ``R_BUBBLE_MAX`` down to the cell, the conditional Press-Schechter
    collapsed fraction, scaled so that its mean is Sheth & Tormen's; a cell with
    :math:`\zeta f_\mathrm{coll} > 1` on any scale is ionised, the rest is partly ionised by its own haloes;
@@ -19,15 +19,20 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import numpy as np
-import scipy.fft
 from scipy.special import erfc, erfcinv
 
-from skyloom.errors import ShapeError
-from skyloom.simulate.cosmology import DELTA_C, Cosmology, top_hat
+from skyloom.simulate.cosmology import DELTA_C, Cosmology
+from skyloom.simulate.lagrangian import (
+    SPHERE,
+    Displacements,
+    linear_field,
+    magnitude,
+    to_modes,
+    to_space,
+)
 from skyloom.simulate.reionisation.design import Point
 from skyloom.simulate.reionisation.engine import Box
 
-SPHERE = (3 / (4 * np.pi)) ** (1 / 3)  #: radius of the sphere with the volume of a unit cube
 SHARP_K = (2 / (9 * np.pi)) ** (1 / 3)  #: k R of a sharp cut in k with the volume of a top hat of radius R
 REFINEMENT = 2  #: cells of the initial conditions per output cell, along one axis
 RADIUS_STEP = 1.1  #: ratio of consecutive smoothing radii
@@ -88,123 +93,6 @@ def versions() -> dict[str, str]:
     return {"numpy": version("numpy"), "scipy": version("scipy")}
 
 
-def linear_field(size: int, box_size: float, rng: np.random.Generator, cosmology: Cosmology) -> np.ndarray:
-    """Draw the linear density contrast of today.
-
-    Args:
-        size: Cells along one side.
-        box_size: Comoving side length [Mpc].
-        rng: Source of the white noise.
-        cosmology: Gives P(k).
-
-    Returns:
-        Density contrast, shape ``(size, size, size)``, float32, mean zero.
-
-    Example:
-        >>> field = linear_field(8, 64.0, np.random.default_rng(0), Cosmology())
-        >>> field.shape, bool(abs(field.mean()) < 1e-6)
-        ((8, 8, 8), True)
-    """
-    k = _magnitude(size, box_size)
-    spectrum = np.zeros_like(k)
-    spectrum[k > 0] = cosmology.power(k[k > 0])
-    amplitude = np.sqrt(spectrum * (size / box_size) ** 3).astype(np.float32)
-    noise = rng.standard_normal((size, size, size), dtype=np.float32)
-    return _to_space(_to_modes(noise) * amplitude, size)
-
-
-class Displacements:
-    r"""First- and second-order Lagrangian displacements of a linear density field.
-
-    Matter at :math:`\mathbf q` moves to :math:`\mathbf q + D\psi^{(1)} + \tfrac37 D^2\psi^{(2)}` with
-    :math:`\psi^{(1)}_{\mathbf k} = i\mathbf k\,\delta_{\mathbf k}/k^2` and :math:`\psi^{(2)}` the same of
-    :math:`\sum_{i<j}(\phi_{ii}\phi_{jj} - \phi_{ij}^2)`, where :math:`\nabla^2\phi = \delta`
-    (Scoccimarro 1998, appendix D), both smoothed over a sphere with the volume of a cell.
-
-    Args:
-        linear: Linear density contrast today, shape ``(M, M, M)``, axes ``(z, y, x)``.
-        box_size: Comoving side length [Mpc].
-        size: Cells ``N`` along one side of the result; ``M`` is a multiple of it.
-
-    Raises:
-        ShapeError: ``linear`` is not a cube, or its side no multiple of ``size``.
-
-    Example:
-        >>> wave = np.cos(2 * np.pi * np.arange(64) / 64) * np.ones((64, 64, 64))
-        >>> delta = Displacements(wave, 64.0, 32).density(0.01)
-        >>> print(f"{2 * np.mean(delta * wave[::2, ::2, ::2]):.3f}")  # grows as D
-        0.010
-    """
-
-    def __init__(self, linear: np.ndarray, box_size: float, size: int) -> None:
-        if linear.ndim != 3 or len(set(linear.shape)) != 1 or linear.shape[0] % size:
-            raise ShapeError(
-                f"the linear density has shape {linear.shape}: need a cube, its side a multiple of {size}"
-            )
-        self.size, self.box_size = size, box_size
-        self._fine = linear.shape[0]
-        self._k = [q.astype(np.float32) for q in _wavenumbers(self._fine, box_size)]
-        k = _magnitude(self._fine, box_size)
-        self._window = top_hat(k * SPHERE * box_size / size).astype(np.float32)
-        k[0, 0, 0] = np.inf
-        self._inverse_k2 = (k**-2).astype(np.float32)
-        modes = _to_modes(linear)
-        if self._fine % 2 == 0:  # a wave at Nyquist has no direction, so no gradient that treats axes alike
-            half = self._fine // 2
-            modes[half] = modes[:, half] = modes[..., half] = 0
-        self.first = self._gradient(modes)
-        self.second = self._gradient(_to_modes(self._second_source(modes)))
-
-    def _gradient(self, modes: np.ndarray) -> list[np.ndarray]:
-        """Return the displacement along each axis [Mpc], smoothed over a cell and read at the cells."""
-        potential = 1j * modes * (self._inverse_k2 * self._window)
-        stride = slice(None, None, self._fine // self.size)
-        return [_to_space(q * potential, self._fine)[stride, stride, stride] for q in self._k]
-
-    def _second_source(self, modes: np.ndarray) -> np.ndarray:
-        potential = modes * self._inverse_k2
-        k = self._k
-        zz, yy, xx = (_to_space(q * q * potential, self._fine) for q in k)
-        source = zz * yy + yy * xx + xx * zz
-        for i, j in ((0, 1), (1, 2), (2, 0)):
-            source -= _to_space(k[i] * k[j] * potential, self._fine) ** 2
-        return np.asarray(source)
-
-    def density(self, D: float) -> np.ndarray:
-        """Return the density contrast at linear growth ``D`` (one today).
-
-        The mass of each cell is moved whole, as three subcells an axis, and shared out cloud in cell.
-
-        Returns:
-            Density contrast, shape ``(N, N, N)``, float32; its mean is zero.
-        """
-        N = self.size
-        scale = N / self.box_size
-        index, weight = [], []
-        for axis, (psi_1, psi_2) in enumerate(zip(self.first, self.second, strict=True)):
-            shift = (scale * D) * psi_1 + (scale * 3 / 7 * D**2) * psi_2
-            nearest = np.rint(shift)
-            start = np.arange(N).reshape([-1 if a == axis else 1 for a in range(3)])
-            index.append([(start + nearest.astype(np.int64) + step) % N for step in (-1, 0, 1)])
-            ahead, behind = _share(shift - nearest), _share(nearest - shift)
-            weight.append([behind, 1 - ahead - behind, ahead])
-        mass = np.zeros(N**3)
-        for a in range(3):
-            for b in range(3):
-                plane, share = (index[0][a] * N + index[1][b]) * N, weight[0][a] * weight[1][b]
-                for c in range(3):
-                    cell = (plane + index[2][c]).ravel()
-                    mass += np.bincount(cell, (share * weight[2][c]).ravel(), N**3)
-        return (mass.reshape(N, N, N) - 1).astype(np.float32)
-
-
-def _share(offset: np.ndarray) -> np.ndarray:
-    """Return the share of a cell moved by ``offset`` [-0.5, 0.5] that falls to the next cell."""
-    return np.asarray(
-        (np.maximum(offset - 1 / 3, 0) + np.maximum(offset, 0) + np.maximum(offset + 1 / 3, 0)) / 3
-    )
-
-
 def ionise(
     delta: np.ndarray,
     box_size: float,
@@ -234,8 +122,8 @@ def ionise(
         Neutral fraction, shape ``(N, N, N)``, float32, 0 to 1.
     """
     size = delta.shape[0]
-    modes = _to_modes(delta)
-    cut = (_magnitude(size, box_size) * SHARP_K).astype(np.float32)
+    modes = to_modes(delta)
+    cut = (magnitude(size, box_size) * SHARP_K).astype(np.float32)
     D = cosmology.growth(z)
     M_min = cosmology.virial_mass(10**ION_Tvir_MIN, z, mu=IONISED_MU)
     photons = HII_EFF_FACTOR * cosmology.collapsed_fraction(M_min, z)
@@ -244,7 +132,7 @@ def ionise(
     radii = _radii(cell_radius, min(R_BUBBLE_MAX, SPHERE * box_size))
     neutral = np.ones(delta.shape, np.float32)
     for R, large in zip(radii, cosmology.sigma(radii), strict=True):
-        smooth = delta if cell_radius == R else _to_space(modes * (cut <= 1 / R), size)
+        smooth = delta if cell_radius == R else to_space(modes * (cut <= 1 / R), size)
         depth = (DELTA_C - smooth) / np.float32(np.sqrt(2 * (small**2 - large**2)) * D)
         neutral[depth < _barrier(depth, photons)] = 0
     own = erfc(np.maximum(depth, 0))
@@ -288,23 +176,3 @@ def brightness_temperature(x_HI: np.ndarray, delta: np.ndarray, z: float, cosmol
     h2 = cosmology.h**2
     scale = 27 * cosmology.Omega_b * h2 / 0.023 * np.sqrt(0.15 / (cosmology.Omega_m * h2) * (1 + z) / 10)
     return np.asarray(scale * x_HI * (1 + delta), dtype=np.float32)
-
-
-def _wavenumbers(size: int, box_size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the wavenumbers [1/Mpc] along z, y and x, shaped to broadcast over half-complex modes."""
-    full = 2 * np.pi * np.fft.fftfreq(size, box_size / size)
-    half = 2 * np.pi * np.fft.rfftfreq(size, box_size / size)
-    return full[:, None, None], full[None, :, None], half[None, None, :]
-
-
-def _magnitude(size: int, box_size: float) -> np.ndarray:
-    k_z, k_y, k_x = _wavenumbers(size, box_size)
-    return np.asarray(np.sqrt(k_z**2 + k_y**2 + k_x**2))
-
-
-def _to_modes(field: np.ndarray) -> np.ndarray:
-    return np.asarray(scipy.fft.rfftn(np.asarray(field, dtype=np.float32), workers=1))
-
-
-def _to_space(modes: np.ndarray, size: int) -> np.ndarray:
-    return np.asarray(scipy.fft.irfftn(modes, s=(size, size, size), workers=1))
