@@ -68,6 +68,8 @@ def test_a_pixel_holds_the_integral_of_the_column_density(kernel, radius):
     # The table's steps of 1/256 of the radius are seen where a pixel holds just the rim of a sphere.
     atol = 4e-3 if kernel == "sphere" and radius > 6 else 1e-3
     np.testing.assert_allclose(image, truth, atol=atol * truth.max())
+    corner = image[0, 0], image[-1, -1]
+    assert corner == (0.0, 0.0)  # a square stamp's corners lie beyond the rim
     assert np.sqrt(((image - truth) ** 2).sum() / (truth**2).sum()) < 1e-3
 
 

@@ -141,6 +141,7 @@ def tables(kernel: str) -> Tables:
     laplacian = np.zeros_like(F)
     laplacian[1:-1] = 4 * np.diff(flux) * STEPS
     laplacian[0] = 4 * (F[1] - F[0]) * STEPS
+    F[STEPS:] = laplacian[STEPS:] = 0.0  # nothing beyond the rim, not even rounding
     return Tables(corner, np.stack([F, laplacian], axis=1))
 
 
