@@ -30,6 +30,9 @@ OWN = {
         f"variants={{seen-boxes: {{split: {{by: sample, leaky: true, fractions: {FRACTIONS}}}}},"
         f" embedded: {{data.source: {EMBEDDED}}}}}",
     ],
+    "cosmic-rays-unet": [
+        "data.maps.count=24", "method.net.depth=2", "variants={}",
+    ],
     "reionisation-parameters": ["data.select={x_HI: [0.3, 0.7]}", "explain=[]"],
     "reionisation-excursion": [
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

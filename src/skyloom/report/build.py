@@ -19,11 +19,13 @@ from skyloom.report.sections import (
     statistics,
     training,
     transfer,
+    translation,
 )
 
 _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.side_by_side,
     results.predictions,
+    translation.translation,
     classes.classes,
     class_statistics.class_statistics,
     results.baselines,

@@ -83,10 +83,7 @@ def sides_compared(
         ax.fill_between(x, low, high, where=high > low, color=colour, alpha=0.22, lw=0)
         ax.plot(x, band.mean, color=colour, label=side, lw=1.2 if order == 0 else 1.5)
     if log[0]:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        logarithmic(ax)
     if steep:
         ax.set_yscale("log")
         ax.set_ylim(bottom=bottom)
@@ -94,6 +91,22 @@ def sides_compared(
     ax.margins(x=0.02)
     ax.legend(loc="best")
     return ax
+
+
+def logarithmic(ax: Axes) -> None:
+    """Give axes a logarithmic abscissa whose numbers are written out, 1, 2, 5 and 10.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> ax = Figure().add_subplot()
+        >>> logarithmic(ax)
+        >>> ax.get_xscale()
+        'log'
+    """
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def matrices_compared(
