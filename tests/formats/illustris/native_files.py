@@ -59,22 +59,28 @@ def header(file, counts, files, **more):
     )  # fmt: skip
 
 
-def write(output, files=3):
-    """Write ``snapdir_099`` and ``groups_099`` under ``output``; return the particles."""
+def write(output, files=3, number=99, swapped=False):
+    """Write a snapshot and its catalogue under ``output``; return the particles.
+
+    ``swapped`` writes the dark matter's numbers as if each halo were the other one.
+    """
     content = particles()
+    n = len(content[1]["Coordinates"])
+    first, second = np.split(np.arange(n, dtype=np.uint64) + 2**60, [LENGTHS[0, 1]])
+    content[1]["ParticleIDs"] = np.concatenate([second, first] if swapped else [first, second])
     edges = {
         type_: np.linspace(0, len(v["Coordinates"]), files + 1).astype(int) for type_, v in content.items()
     }
-    (output / "snapdir_099").mkdir(parents=True)
+    (output / f"snapdir_{number:03d}").mkdir(parents=True)
     for i in range(files):
-        with h5py.File(output / "snapdir_099" / f"snap_099.{i}.hdf5", "w") as file:
+        with h5py.File(output / f"snapdir_{number:03d}" / f"snap_{number:03d}.{i}.hdf5", "w") as file:
             header(file, {t: np.diff(e) for t, e in edges.items()}, files)
             for type_, fields in content.items():
                 for name, values in fields.items():
                     rows = slice(edges[type_][i], edges[type_][i + 1])
                     file[f"PartType{type_}/{name}"] = values[rows]
-    (output / "groups_099").mkdir()
-    with h5py.File(output / "groups_099" / "fof_subhalo_tab_099.0.hdf5", "w") as file:
+    (output / f"groups_{number:03d}").mkdir()
+    with h5py.File(output / f"groups_{number:03d}" / f"fof_subhalo_tab_{number:03d}.0.hdf5", "w") as file:
         header(file, {}, 1, NumFiles=1, Ngroups_Total=2, Nsubgroups_Total=3)
         file["Group/GroupPos"], file["Group/GroupLenType"] = np.array(HALOS), LENGTHS
         file["Group/GroupMass"] = [5.0, 3.0]

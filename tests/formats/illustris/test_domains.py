@@ -132,6 +132,20 @@ def test_maps_hold_the_mass_of_their_halo_in_every_direction(tmp_path):
     np.testing.assert_allclose(ds["M_gas"][0], 2e10 / H)
 
 
+def test_a_halo_keeps_its_group_through_snapshots(tmp_path):
+    """Numbers of particles tell which halo it was; here all 15 of halo 1 lie in halo 0 later."""
+    write(tmp_path / "output")
+    write(tmp_path / "output", number=91, swapped=True)
+    ds = Illustris(
+        path=str(tmp_path / "output"), snapshot=99, followed=[91], ids=[1], rotations=2, domains=["Mcdm"]
+    ).read()
+    assert set(ds["group"].values) == {"halo0000001"}
+    assert ds["parent"].values.tolist() == ["group0000001"] * 2 + ["group0000001-s091"] * 2
+    np.testing.assert_allclose(ds["M_dark_matter"][[0, 2]], np.array([1.8, 2.5]) * 1e10 / H)  # halo 1, then 0
+    with pytest.raises(UsageError, match="followed from the numbered snapshot"):
+        Illustris(path=str(tmp_path), followed=[91])
+
+
 def test_velocities_turn_with_the_galaxy(tmp_path):
     write(tmp_path / "output")
     ds = Illustris(

@@ -20,6 +20,7 @@ from skyloom.fields import Label, build
 from skyloom.fields.particles import random_rotation
 from skyloom.formats.illustris.catalogue import Catalogue
 from skyloom.formats.illustris.domains import DOMAINS, Look, maps
+from skyloom.formats.illustris.following import follow
 from skyloom.formats.illustris.native import TYPES
 from skyloom.formats.illustris.snapshot import Snapshot
 from skyloom.runs import sampled_file
@@ -55,6 +56,7 @@ class Illustris:
     Args:
         path: Folder ``output`` of a simulation, a snapshot's folder or file, a cutout or a folder of them.
         snapshot: Number of the snapshot, where ``path`` holds several.
+        followed: Numbers of further snapshots in which the same halos are looked at, by their dark matter.
         groups: Folder or file of the group catalogue; null looks for it in ``path``.
         offsets: File of offsets; null adds them up from the catalogue.
         objects: ``halos`` (friends of friends, with all their particles), ``subhalos``, ``regions`` (spheres
@@ -87,6 +89,7 @@ class Illustris:
         *,
         path: str,
         snapshot: int | None = None,
+        followed: list[int] | None = None,
         groups: str | None = None,
         offsets: str | None = None,
         objects: Literal["halos", "subhalos", "regions", "cutouts"] = "halos",
@@ -113,8 +116,14 @@ class Illustris:
                 f"objects is {objects!r} and centres {'are' if centres else 'are not'} given",
                 hint="regions need centres, and nothing else takes them",
             )
+        if followed and (objects != "halos" or snapshot is None or groups or offsets):
+            raise UsageError(
+                "halos are followed from the numbered snapshot of a simulation's folder to others",
+                hint="give snapshot, and leave objects, groups and offsets out",
+            )
         if rotations < 0 or count < 1:
             raise UsageError(f"rotations is {rotations} and count {count}, allowed: 0 or more, 1 or more")
+        self.followed = list(followed or [])
         self.path, self.number, self.objects, self.ids, self.count = Path(path), snapshot, objects, ids, count
         self.groups = None if groups is None else Path(groups)
         self.offsets = None if offsets is None else Path(offsets)
@@ -187,6 +196,7 @@ class Illustris:
                 "steps": [
                     {
                         "step": "read", "format": "illustris", "objects": self.objects,
+                        "snapshots": [self.number, *self.followed],
                         "width": self.look.width, "radius": self.look.radius, "rim": self.look.rim,
                         "molecules": self.look.molecules, "two_phase": self.look.two_phase,
                         "channel": self.look.channel, "rotations": self.rotations, "seed": self.seed,
@@ -195,9 +205,13 @@ class Illustris:
             },
         )  # fmt: skip
 
-    def _snapshot(self, path: Path) -> Snapshot:
-        number = None if self.objects == "cutouts" else self.number
+    def _snapshot(self, path: Path, number: int | None) -> Snapshot:
         return Snapshot(path, number, allow_missing=self.allow_missing, aliases=self.aliases)
+
+    def _catalogue(self, number: int | None) -> Catalogue:
+        return Catalogue(
+            self.groups or self.path, number, allow_missing=self.allow_missing, offsets=self.offsets
+        )
 
     def _galaxies(self) -> tuple[list[Galaxy], dict[str, tuple[Any, str, str]]]:
         """Return the objects, and what the catalogue says of them."""
@@ -205,34 +219,30 @@ class Illustris:
             files = sorted(self.path.glob("*.hdf5")) if self.path.is_dir() else [self.path]
             if not files:
                 raise FormatError(f"{self.path}: holds no cutout", hint="looked for .hdf5 files")
-            return [Galaxy(file.stem, file.stem, None, None, self._snapshot(file)) for file in files], {}
-        snapshot = self._snapshot(self.path)
+            return [
+                Galaxy(file.stem, file.stem, None, None, self._snapshot(file, None)) for file in files
+            ], {}
+        snapshot = self._snapshot(self.path, self.number)
         if self.objects == "regions":
             return [
                 Galaxy(f"region{i:05d}", f"region{i:05d}", _point(centre), None, snapshot)
                 for i, centre in enumerate(self.centres)
             ], {}
         kind = "Group" if self.objects == "halos" else "Subhalo"
-        catalogue = Catalogue(
-            self.groups or self.path, self.number, allow_missing=self.allow_missing, offsets=self.offsets
-        )
+        catalogue = self._catalogue(self.number)
         ids = catalogue.largest(kind, self.count) if self.ids is None else self.ids
-        centres = catalogue.read(kind, f"{kind}Pos")
-        mass = catalogue.read(kind, f"{kind}MassType")
+        halo = catalogue.read("Subhalo", "SubhaloGrNr") if kind == "Subhalo" else None
         # Subhalos of one halo are neighbours, and not independent.
-        halo = catalogue.read("Subhalo", "SubhaloGrNr") if kind == "Subhalo" else np.arange(len(centres))
-        found = []
-        for i in ids:
-            starts, lengths = catalogue.where(kind, i)
-            rows = {name: (int(starts[type_]), int(lengths[type_])) for name, type_ in TYPES.items()}
-            name = f"{kind.lower()}{i:07d}"
-            found.append(Galaxy(name, f"halo{halo[i]:07d}", _point(centres[i]), rows, snapshot))
+        groups = {i: f"halo{i if halo is None else halo[i]:07d}" for i in ids}
+        found, masses = _listed(kind, {i: i for i in ids}, groups, snapshot, catalogue, "")
+        for number in self.followed:
+            other = self._snapshot(self.path, number), self._catalogue(number)
+            links = follow(ids, (snapshot, catalogue), other)
+            more, further = _listed(kind, links, groups, *other, f"-s{number:03d}")
+            found += more
+            masses = np.concatenate([masses, further])
         labels = {
-            f"M_{name}": (
-                mass[ids][:, type_],
-                "Msun",
-                f"mass of {name.replace('_', ' ')} in the {kind.lower()}",
-            )
+            f"M_{name}": (masses[:, type_], "Msun", f"mass of {name.replace('_', ' ')} in the {kind.lower()}")
             for name, type_ in TYPES.items()
             if name != "black_holes"
         }
@@ -267,6 +277,25 @@ class Illustris:
             around = galaxy.centre or values["Coordinates"][0]
             values["Coordinates"] = snapshot.unwrapped(values["Coordinates"], around)
         return values
+
+
+def _listed(
+    kind: str,
+    links: dict[int, int],
+    groups: dict[int, str],
+    snapshot: Snapshot,
+    catalogue: Catalogue,
+    suffix: str,
+) -> tuple[list[Galaxy], Any]:
+    """Return the objects (number in the name -> in the catalogue), and their masses by type [Msun]."""
+    centres, masses = catalogue.read(kind, f"{kind}Pos"), catalogue.read(kind, f"{kind}MassType")
+    found = []
+    for i, place in links.items():
+        starts, lengths = catalogue.where(kind, place)
+        rows = {name: (int(starts[type_]), int(lengths[type_])) for name, type_ in TYPES.items()}
+        name = f"{kind.lower()}{i:07d}{suffix}"
+        found.append(Galaxy(name, groups[i], _point(centres[place]), rows, snapshot))
+    return found, masses[list(links.values())]
 
 
 def _point(centre: Sequence[float]) -> tuple[float, float, float]:

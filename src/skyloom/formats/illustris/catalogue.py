@@ -118,6 +118,15 @@ class Catalogue:
             )
         return self._starts[kind][index], lengths[index]
 
+    def bounds(self, kind: str, particles: int) -> tuple[Array, Array]:
+        """Return the first particle and the number of particles of every halo, shapes ``(n,)``.
+
+        Args:
+            kind: ``Group`` or ``Subhalo``.
+            particles: Type of the particles, as in the files.
+        """
+        return self._starts[kind][:, particles], self._lengths[kind][:, particles]
+
     @cached_property
     def _lengths(self) -> dict[str, Array]:
         return {kind: self.read(kind, f"{kind}LenType").astype(np.int64) for kind in ("Group", "Subhalo")}

@@ -181,7 +181,7 @@ def scaling(attributes: Mapping[str, Any], default: tuple[float, float, float]) 
 
 
 def converted(values: Any, name: str, dataset: Any, header: Header, *, comoving: bool) -> Any:
-    """Return native numbers in kpc, Msun, km/s and gauss, lengths physical or comoving.
+    """Return native numbers in kpc, Msun, km/s and gauss, lengths physical or comoving; integers as they are.
 
     Args:
         values: What was read.
@@ -190,6 +190,8 @@ def converted(values: Any, name: str, dataset: Any, header: Header, *, comoving:
         header: Header of the file.
         comoving: Whether lengths and densities stay comoving.
     """
+    if values.dtype.kind in "iu":
+        return values
     if name == "MagneticField":
         return np.asarray(values, dtype=np.float64) * header.gauss()
     if name not in FIELDS:
