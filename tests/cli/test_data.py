@@ -71,3 +71,16 @@ def test_inspect_prints_the_page_and_writes_it(api: Any, skyloom_command: Comman
     ]
     assert skyloom_command("inspect", "maps", "-q", "--json", str(tmp_path / "found.json")).exit_code == 0
     assert json.loads((tmp_path / "found.json").read_text()) == {"n": 2}
+
+
+def test_fetch_hands_over_what_is_asked_for(
+    api: Any, skyloom_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.answers = {"fetch": Path("camels")}
+    monkeypatch.setenv("SKYLOOM_CAMELS_URL", "http://mirror")
+    words = ["fetch", "camels", "--suite", "SIMBA", "--set", "CV", "--field", "Mgas", "--field", "HI"]
+    assert skyloom_command(*words).stdout.split() == ["files", "camels"]
+    options = {"suite": "SIMBA", "set": "CV", "fields": ["Mgas", "HI"], "redshift": "0.00", "grid": None}
+    assert api.calls == [
+        ("fetch", ("camels", Path("camels")), {**options, "url": "http://mirror", "progress": None})
+    ]

@@ -6,6 +6,7 @@ steps; ``load_run`` opens a trained run for predictions.
 
 from skyloom.api.all_in_one import compare, comparison, headline, run
 from skyloom.api.data import samples
+from skyloom.api.fetching import fetch
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, import_weights, inspect, make
 from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
@@ -23,6 +24,7 @@ __all__ = [
     "doubts",
     "evaluate",
     "explain",
+    "fetch",
     "headline",
     "import_",
     "import_weights",

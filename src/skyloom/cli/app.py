@@ -15,7 +15,7 @@ from skyloom.cli.console import complain, hint
 from skyloom.errors import Interrupted, SkyloomError
 
 RESUMABLE = {"run", "train"}
-REPEATABLE = {"make", "import"}
+REPEATABLE = {"make", "fetch", "import"}
 
 
 class Verbs(TyperGroup):
@@ -86,6 +86,7 @@ for _verb, _name, _panel in (
     (runs.compare, "compare", STEPS),
     (scoring.scorecard, "scorecard", STEPS),
     (data.make, "make", DATA),
+    (data.fetch, "fetch", DATA),
     (data.import_, "import", DATA),
     (data.import_weights, "import-weights", DATA),
     (data.inspect, "inspect", DATA),

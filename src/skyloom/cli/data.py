@@ -62,6 +62,53 @@ def make(
     console.path("field set", made)
 
 
+def fetch(
+    name: Annotated[str, typer.Argument(help="The data set: camels.", show_default=False)],
+    suite: Annotated[
+        str, typer.Option("--suite", help="IllustrisTNG, SIMBA, Astrid, Nbody_SIMBA, ...", show_default=False)
+    ],
+    field: Annotated[
+        list[str],
+        typer.Option("--field", help="Mgas, HI, B, Mtot, ...; repeatable.", show_default=False),
+    ],
+    set_name: Annotated[str, typer.Option("--set", help="LH, CV, 1P, EX, BE, SB28, ...")] = "LH",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go.")] = Path(
+        "camels"
+    ),
+    redshift: Annotated[str, typer.Option("--redshift", help="As in the names of the files.")] = "0.00",
+    grid: Annotated[
+        int | None,
+        typer.Option("--grid", help="Cells of 3-D grids: 128, 256 or 512.", show_default="maps, no grids"),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            envvar="SKYLOOM_CAMELS_URL",
+            help="Where the data set lies.",
+            show_default="its public host",
+        ),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Download a public data set; the same command goes on where a broken one stopped."""
+    from skyloom import api
+
+    style = progress_style(quiet)
+    files = api.fetch(
+        name,
+        out,
+        suite=suite,
+        set=set_name,
+        fields=field,
+        redshift=redshift,
+        grid=grid,
+        url=url,
+        progress=style,
+    )
+    console.path("files", files)
+
+
 def import_(
     path: Annotated[Path, typer.Argument(help="A native file or folder.", show_default=False)],
     out: FolderOption,

@@ -27,11 +27,11 @@ Array = NDArray[Any]
 
 DENSE = 25.0  #: Delta_*: density over the mean from which gas cools
 SHALLOW = 80.0  #: sigma_SN: dispersion of wells that supernovae empty [km/s]
-DEEP = 250.0  #: sigma_AGN: dispersion of wells that black holes empty [km/s]
+DEEP = 130.0  #: sigma_AGN: dispersion of wells that black holes empty [km/s]
 REACH_SN = 1.0  #: radius of supernova winds [Mpc/h]
 REACH_AGN = 2.0  #: radius of black-hole outflows [Mpc/h]
-HEAT_SN = 4e5  #: energy of supernovae per gas that cools, as a temperature [K]
-HEAT_AGN = 2e7  #: energy of black holes per gas that cools in a deep well, as a temperature [K]
+HEAT_SN = 3e5  #: energy of supernovae per gas that cools, as a temperature [K]
+HEAT_AGN = 6e7  #: energy of black holes per gas that cools in a deep well, as a temperature [K]
 PHOTOHEATED = 1e4  #: temperature of gas at mean density [K]
 VIRIAL = 71.5  #: mu m_p / k_B for mu = 0.59 [K / (km/s)^2]
 HYDROGEN = 0.76  #: share of hydrogen in gas
