@@ -17,12 +17,12 @@ import numpy as np
 
 from skyloom.errors import FormatError, UsageError
 from skyloom.fields import Label, build
-from skyloom.fields.particles import random_rotation
 from skyloom.formats.illustris.catalogue import Catalogue
-from skyloom.formats.illustris.domains import DOMAINS, Look, maps
+from skyloom.formats.illustris.domains import Look, maps
 from skyloom.formats.illustris.following import follow
 from skyloom.formats.illustris.native import TYPES
 from skyloom.formats.illustris.snapshot import Snapshot
+from skyloom.formats.illustris.views import directions, lazy_fields
 from skyloom.runs import sampled_file
 
 if TYPE_CHECKING:
@@ -147,7 +147,11 @@ class Illustris:
             if not places or places[0].is_dir() or not h5py.is_hdf5(places[0]):
                 return False
             with h5py.File(places[0]) as file:
-                return "Header" in file and any(name.startswith("PartType") for name in file)
+                # A file without one particle has only the header.
+                return "Header" in file and (
+                    "NumPart_Total" in file["Header"].attrs
+                    or any(name.startswith("PartType") for name in file)
+                )
         except OSError:
             return False
 
@@ -157,24 +161,15 @@ class Illustris:
         Raises:
             FormatError: Files or fields are missing or damaged; the message names file and field.
         """
-        import dask
-        import dask.array as da
-
         galaxies, labels = self._galaxies()
+        if not galaxies:
+            raise FormatError(f"{self.path}: no {self.objects} were asked for", hint="give ids or centres")
         views = max(self.rotations, 1)
-        shape = (views, len(self.look.domains), self.look.pixels, self.look.pixels)
-        make = dask.delayed(self._maps, pure=False)
-        blocks = [da.from_delayed(make(galaxy), shape, dtype=np.float32) for galaxy in galaxies]
-        stack = da.concatenate(blocks)
         groups = [galaxy.group for galaxy in galaxies for _ in range(views)]
         headers = [galaxy.snapshot.header for galaxy in galaxies for _ in range(views)]
-        fields = {
-            name: (stack[:, d], DOMAINS[name].unit, DOMAINS[name].long_name)
-            for d, name in enumerate(self.look.domains)
-        }
         files = {path for galaxy in galaxies for path in galaxy.snapshot.files.values()}
         return build(
-            fields,
+            lazy_fields(self._maps, galaxies, views, self.look),
             ids=[f"{galaxy.name}-r{r:02d}" for galaxy in galaxies for r in range(views)],
             groups=groups,
             parents=[galaxy.name for galaxy in galaxies for _ in range(views)],
@@ -255,11 +250,8 @@ class Illustris:
         if centre is None:
             everything = np.concatenate([values["Coordinates"] for values in particles.values()])
             centre = densest(everything)
-        rotations = [
-            random_rotation(zlib.crc32(f"{self.seed}-{galaxy.name}-{r}".encode()))
-            for r in range(self.rotations)
-        ]
-        return maps(particles, centre, rotations or [None], self.look, galaxy.snapshot.header)
+        rotations = directions(self.seed, galaxy.name, self.rotations)
+        return maps(particles, centre, rotations, self.look, galaxy.snapshot.header)
 
     def _particles(self, galaxy: Galaxy, kind: str) -> dict[str, Any]:
         snapshot = galaxy.snapshot

@@ -17,9 +17,9 @@ import numpy as np
 
 from skyloom.errors import FormatError, UsageError, nearest
 from skyloom.fields import build
-from skyloom.fields.particles import random_rotation
-from skyloom.formats.illustris.domains import DOMAINS, Look, maps
+from skyloom.formats.illustris.domains import Look, maps
 from skyloom.formats.illustris.native import KM_S, KPC, MSUN, Header
+from skyloom.formats.illustris.views import directions, lazy_fields
 from skyloom.runs import sampled_file
 
 if TYPE_CHECKING:
@@ -92,22 +92,13 @@ class M31Analogs:
         Raises:
             FormatError: There is no such file, or one is damaged or lacks an array.
         """
-        import dask
-        import dask.array as da
-
         files = sorted(self.path.glob("gas_*.npz")) if self.path.is_dir() else [self.path]
         if not files:
             raise FormatError(f"{self.path}: holds no galaxy", hint="looked for gas_ID.npz")
         views = max(self.rotations, 1)
-        shape = (views, len(self.look.domains), self.look.pixels, self.look.pixels)
-        make = dask.delayed(self._maps, pure=False)
-        stack = da.concatenate([da.from_delayed(make(file), shape, dtype=np.float32) for file in files])
         names = [file.stem.removeprefix("gas_") for file in files for _ in range(views)]
         return build(
-            {
-                name: (stack[:, d], DOMAINS[name].unit, DOMAINS[name].long_name)
-                for d, name in enumerate(self.look.domains)
-            },
+            lazy_fields(self._maps, files, views, self.look),
             ids=[f"{file.stem.removeprefix('gas_')}-r{r:02d}" for file in files for r in range(views)],
             groups=names,
             parents=names,
@@ -133,15 +124,12 @@ class M31Analogs:
 
     def _maps(self, file: Path) -> Any:
         gas = self._gas(file)
-        rotations = [
-            random_rotation(zlib.crc32(f"{self.seed}-{file.stem}-{r}".encode()))
-            for r in range(self.rotations)
-        ]
+        rotations = directions(self.seed, file.stem, self.rotations)
         header = Header(
             path=file, a=1.0, h=self.h, Omega_m=0.2726, Omega_L=0.7274, box=None,
             mass_table=(0.0,) * 6, totals=(0,) * 6, files=1, units=(KPC, 1e10 * MSUN, KM_S),
         )  # fmt: skip
-        return maps({"gas": gas}, (0.0, 0.0, 0.0), rotations or [None], self.look, header)
+        return maps({"gas": gas}, (0.0, 0.0, 0.0), rotations, self.look, header)
 
     def _gas(self, file: Path) -> dict[str, Any]:
         """Return a file's cells by TNG's names, in kpc, Msun and km/s."""
