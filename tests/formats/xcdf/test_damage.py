@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from skyloom.errors import FormatError
 from skyloom.formats.xcdf import Alias, Field, File, write
-from skyloom.formats.xcdf.frames import DEFLATED, Source, frame_at, payload
+from skyloom.formats.xcdf.frames import (
+    BLOCK_DATA,
+    BLOCK_HEADER,
+    DEFLATED,
+    FILE_HEADER,
+    Source,
+    frame_at,
+    frame_bytes,
+    payload,
+)
+from skyloom.formats.xcdf.records import BlockHeader, Header, block_header_bytes, header_bytes
 
 N = np.array([2, 0, 1, 3, 1])
 M = np.array([1, 2, 0, 4, 0, 1, 3])
@@ -145,3 +155,17 @@ def test_a_block_of_constants_that_claims_endless_events_is_refused(tmp_path):
     )
     with pytest.raises(FormatError, match="more than 33554432 data in a block"):
         File(path).read()
+
+
+def test_a_tower_of_vectors_is_no_tower_of_calls(tmp_path):
+    names = [f"v{i}" for i in range(1100)]
+    fields = [Field(name, "uint", parent=names[i - 1] if i else "") for i, name in enumerate(names)]
+    block = BlockHeader(1, (1,) * len(names), (0,) * len(names))  # each has one value, 1, in no bits
+    path = tmp_path / "tower.xcd"
+    path.write_bytes(
+        frame_bytes(FILE_HEADER, header_bytes(Header(3, 0, tuple(fields), ())), deflate=False)
+        + frame_bytes(BLOCK_HEADER, block_header_bytes(block), deflate=True)
+        + frame_bytes(BLOCK_DATA, b"", deflate=True)
+    )
+    column = File(path).read([names[-1]])[names[-1]]
+    assert len(column) == 1100 and all(level.tolist() == [1] for level in column)

@@ -254,6 +254,8 @@ def test_questions_that_cannot_be_answered(small, tmp_path):
         file.read(["nn"])
     with pytest.raises(UsageError, match="events 3 to 2"):
         file.read(start=3, stop=2)
+    with pytest.raises(UsageError, match="threads is 0"):
+        file.read(threads=0)
     with pytest.raises(UsageError, match="give a list"):
         file.read("n")
     with pytest.raises(FormatError, match="cannot be read"):

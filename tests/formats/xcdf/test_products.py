@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skyloom import fields, formats
-from skyloom.errors import FormatError
+from skyloom.errors import FormatError, UsageError
 from skyloom.formats.xcdf import Alias, Field, File, Xcdf, event_set, write, write_events
 from skyloom.instruments.hawc import default_layout, pixels, read_survey
 from skyloom.instruments.hawc.layout import _first_ids
@@ -230,6 +230,8 @@ def test_further_labels_may_be_aliases_but_no_vectors(tmp_path):
     )
     sums = [HITS["event.hit.charge"][a:b].sum() for a, b in ((0, 2), (2, 3), (3, 6), (6, 7))]
     assert np.allclose(ds["light"], sums)
+    with pytest.raises(UsageError, match="'zenith', which the set has already"):
+        Xcdf(path=str(path), labels={"zenith": "light"})
     with pytest.raises(FormatError, match="'q2' is a vector"):
         formats.read(path, labels={"q": "q2"})
     with pytest.raises(FormatError, match=r"no field 'rec\.foo'"):

@@ -22,7 +22,7 @@ from skyloom.errors import FormatError, nearest
 
 Array = NDArray[Any]
 
-_LONGEST, _DEEPEST = 10_000, 50
+_LONGEST, _DEEPEST, _MOST = 10_000, 32, 200
 _DTYPES = {"uint": np.uint64, "int": np.int64, "float": np.float64}
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _WORD = re.compile(r"[^\s,/*%^)(=><&|!~+\-]+")
@@ -131,7 +131,7 @@ def cast(data: Array, kind: str) -> Array:
 
 class _Parser:
     def __init__(self, text: str, names: Collection[str]) -> None:
-        self.text, self.at, self.depth = text, 0, 0
+        self.text, self.at, self.depth, self.made = text, 0, 0, 0
         self.names = sorted(names, key=len, reverse=True)
         if len(text) > _LONGEST:
             self.fail(f"{len(text)} characters, allowed: {_LONGEST}")
@@ -158,7 +158,7 @@ class _Parser:
         node = self.level(depth + 1)
         while (sign := self.peek()) in _LEVELS[depth]:
             self.at += len(sign)
-            node = Node(sign, (node, self.level(depth + 1)))
+            node = self.joined(sign, node, self.level(depth + 1))
         return node
 
     def unary(self) -> Node:
@@ -173,9 +173,16 @@ class _Parser:
             node = self.atom()
             while self.peek() == "^":
                 self.at += 1
-                node = Node("pow", (node, self.power()))
+                node = self.joined("pow", node, self.power())
         self.depth -= 1
         return node
+
+    def joined(self, sign: str, *parts: Node) -> Node:
+        """Return an operation; there may not be so many that a chain of them is too long to follow."""
+        self.made += 1
+        if self.made > _MOST:
+            self.fail(f"more than {_MOST} operators")
+        return Node(sign, parts)
 
     def power(self) -> Node:
         """Return an exponent, which may have a sign."""

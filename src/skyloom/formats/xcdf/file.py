@@ -128,7 +128,7 @@ class File:
             has ``(values, counts)``.
 
         Raises:
-            UsageError: There is no such field, or no such range.
+            UsageError: There is no such field or range, or no thread is allowed.
             FormatError: The file is damaged, or an alias cannot be evaluated.
         """
         stop = self._events if stop is None else stop
@@ -136,6 +136,8 @@ class File:
             raise UsageError(
                 f"{self.path}: events {start} to {stop} are asked, allowed: 0 to {self._events}, ascending"
             )
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}, allowed: 1 or more")
         wanted = list(self.fields) if names is None else list(names)
         if isinstance(names, str):
             raise UsageError(f"names is {names!r}", hint=f"give a list: [{names!r}]")
@@ -241,8 +243,10 @@ class File:
 
     def _above(self, name: str) -> list[str]:
         """Return the parents of a field, the outermost first."""
-        parent = self.fields[name].parent
-        return [*self._above(parent), parent] if parent else []
+        above: list[str] = []
+        while name := self.fields[name].parent:
+            above.append(name)
+        return above[::-1]
 
     def _columns(self, needed: set[str], start: int, stop: int, threads: int | None) -> dict[str, Column]:
         """Decode the blocks of a range of events and cut what lies outside."""

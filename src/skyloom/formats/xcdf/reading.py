@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skyloom.errors import FormatError, nearest
+from skyloom.errors import FormatError, UsageError, nearest
 from skyloom.fields import Label, build
+from skyloom.fields.convention import COORDINATES
 from skyloom.formats.xcdf.events import with_channels
 from skyloom.formats.xcdf.file import File
 from skyloom.formats.xcdf.frames import FILE_HEADER
@@ -108,6 +109,9 @@ class Xcdf:
         primary: Fields that tell the simulated primary; events with the same values are one group.
         labels: Further labels: Skyloom's name to a scalar field or alias of the file.
         realism: How close to nature the events are.
+
+    Raises:
+        UsageError: A further label has the name of another.
     """
 
     def __init__(
@@ -125,6 +129,11 @@ class Xcdf:
         self.path, self.product, self.channels = Path(path), product, channels
         self.layout, self.dead, self.realism = layout, list(dead or []), realism
         self.primary, self.labels = primary, dict(labels or {})
+        taken = {*(q.name for q in (*MEASURED, *TRUE)), *COORDINATES, "front_time"} & set(self.labels)
+        if taken:
+            raise UsageError(
+                f"labels names {min(taken)!r}, which the set has already", hint="take another name"
+            )
 
     @classmethod
     def sniff(cls, path: Path) -> bool:

@@ -136,11 +136,12 @@ def _checked(fields: Sequence[Field], data: Mapping[str, Any]) -> tuple[dict[str
     if len(set(names)) != len(names) or not all(names):
         raise FormatError(f"the fields are {names}, allowed: names that differ and are not empty")
     columns: dict[str, Array] = {}
+    before: dict[str, Field] = {}
     events: int | None = None
     for field in fields:
         if field.name not in data:
             raise FormatError(f"no data for the field {field.name!r}", hint=f"given: {', '.join(data)}")
-        _check_field(field, {known.name: known for known in fields if known.name in columns})
+        _check_field(field, before)
         given = data[field.name]
         levels = given if isinstance(given, tuple) else (given,)
         values = _typed(levels[0], field)
@@ -150,7 +151,7 @@ def _checked(fields: Sequence[Field], data: Mapping[str, Any]) -> tuple[dict[str
         above: list[Array] = []
         while parent:
             above.insert(0, columns[parent])
-            parent = next(known.parent for known in fields if known.name == parent)
+            parent = before[parent].parent
         wanted = int(above[-1].sum()) if above else events
         if len(levels) - 1 != len(above) or len(values) != wanted:
             shape = "(values, counts" + ", inner_counts" * (len(above) - 1) + ")" if above else "one array"
@@ -161,7 +162,7 @@ def _checked(fields: Sequence[Field], data: Mapping[str, Any]) -> tuple[dict[str
         for counts, told in zip(levels[1:], above, strict=True):
             if not np.array_equal(counts, told):
                 raise FormatError(f"the counts of {field.name!r} differ from the values of its parent")
-        columns[field.name] = values
+        columns[field.name], before[field.name] = values, field
     return columns, events or 0
 
 
