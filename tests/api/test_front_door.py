@@ -60,6 +60,14 @@ def test_a_run_beats_the_mean_on_simulations_that_it_has_never_seen(run):
     assert metrics(run)["groups"] == 4
 
 
+def test_each_answer_is_explained_and_what_is_no_longer_asked_goes(run):
+    made = run / "explain/smooth-x_HI.nc"
+    stale = run / "explain/saliency.nc"
+    stale.write_bytes(made.read_bytes())
+    assert api.explain(run) == [made]
+    assert sorted(stale.parent.iterdir()) == [made]
+
+
 def test_repeats_give_the_spread_over_seeds(run):
     seeds = metrics(run)["parameters"]["x_HI"]["scores"]["r2"]["seeds"]
     assert len(seeds["values"]) == 2

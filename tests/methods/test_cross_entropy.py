@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,22 @@ def test_validation_logs_the_share_of_right_answers():
     method.validation_step({"maps": MAPS, "targets": torch.tensor([[0.0, 1.0], [1.0, 0.0]])}, 0)
     assert logged["validation/accuracy"] == 0.5
     assert logged["validation/loss"] == pytest.approx(np.log(1 + np.exp(1)) - 0.5)
+
+
+def test_balanced_weights_are_counted_on_the_train_side():
+    method = CrossEntropy(1, 2, 16, **SMALL, class_weights="balanced")
+    one_hot = np.eye(2, dtype=np.float32)[[0, 1, 1, 1, 0, 0]]
+    data = SimpleNamespace(targets=one_hot, rows=lambda side: {"train": np.arange(4)}[side])
+    method._trainer = SimpleNamespace(datamodule=data)
+    method.on_fit_start()
+    # One map of the first class and three of the second: 4 / (2 * 1) and 4 / (2 * 3).
+    assert method.weight.tolist() == pytest.approx([2.0, 2.0 / 3.0])
+    data.targets = one_hot[[1, 1, 1, 1]]
+    with pytest.raises(UsageError, match="without a map on the train side"):
+        method.on_fit_start()
+    method._trainer = SimpleNamespace(datamodule=None)
+    with pytest.raises(UsageError, match="counts the classes of a MapDataModule"):
+        method.on_fit_start()
 
 
 def test_refusals():

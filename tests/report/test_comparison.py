@@ -12,7 +12,9 @@ from skyloom.report.artefacts import Artefacts
 from skyloom.report.comparison import build_comparison
 from skyloom.report.page import Table
 from skyloom.report.sections.compared import recipes, scores, training
+from skyloom.report.sections.transfer import matrices, of_several
 from skyloom.runs import RunFolder
+from skyloom.runs.transfers import Tested
 
 Maker = Callable[..., RunFolder]
 
@@ -43,6 +45,21 @@ def test_the_page_has_every_section_and_says_what_leaks(runs: list[Path], tmp_pa
     assert wanted <= figures
     # All three were judged on the same 72 maps of three simulations.
     assert page.count("72 maps of 3 simulations in both, of 72 and 72") == 2
+
+
+def test_other_suites_stand_side_by_side(runs: list[Path]) -> None:
+    assert of_several(named(runs)) is None
+    members = []
+    for path in runs[:2]:
+        run = RunFolder.open(path)
+        card = run.read_json("evaluate/test/metrics.json")
+        members.append(Tested(path.name, "here", False, {"here": card, "there": card}))
+    blocks = matrices(members, ["here", "there"])
+    table = blocks[1]
+    assert isinstance(table, Table)
+    assert table.columns == ["run", "trained on", "tested on here", "tested on there"]
+    assert [str(row.cells[0]) for row in table.rows] == ["good", "worse"]
+    assert str(table.rows[1].cells[2]) == str(table.rows[1].cells[3]) != str(table.rows[0].cells[2])
 
 
 def test_only_keys_that_differ_are_shown(runs: list[Path]) -> None:

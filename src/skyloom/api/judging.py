@@ -156,18 +156,20 @@ def explain(path: Path) -> list[Path]:
     specs = run.recipe.explain
     for name, spec in zip(labels(specs), specs, strict=True):
         explanation = registry.build(spec, "explanation")
-        # A class has its own picture, drawn from its own output; of several values the first is explained.
-        for place in range(len(context.parameters) if context.classes else 1):
+        # Each answer has its own picture, drawn from its own output.
+        for place, answer in enumerate(context.parameters):
             generator = torch.Generator().manual_seed(SEED)
             found: xr.Dataset = explanation.explain(
                 run.method, standardise(raw), place, generator=generator, context=context
             )
             if "sample" in found.dims:
                 found = found.assign_coords(sample=table["sample"].values)
-            stem = f"{name}-class-{place}" if context.classes else name
+            stem = f"{name}-class-{place}" if context.classes else f"{name}-{answer}"
             target = run.folder.path_of(f"explain/{stem}.nc")
             write_dataset(target, found)
             written.append(target)
+    for old in set(run.folder.path_of("explain").glob("*.nc")) - set(written):
+        old.unlink()  # of a recipe that asked for something else
     return written
 
 

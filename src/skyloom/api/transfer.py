@@ -13,7 +13,7 @@ import numpy as np
 from skyloom.api.data import Samples, samples
 from skyloom.api.judging import finished, write_dataset
 from skyloom.api.training import fingerprints
-from skyloom.errors import DataError, UsageError
+from skyloom.errors import DataError
 from skyloom.evaluate.scorecard import scorecard
 from skyloom.fields import store
 from skyloom.runs import RunFolder
@@ -96,13 +96,12 @@ def transfer_tables(folders: list[Path]) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _members(folders: list[Path]) -> list[Tested]:
-    names = [folder.name for folder in folders]
-    if len(set(names)) < len(names):
-        raise UsageError(f"two runs are called alike: {', '.join(names)}", hint="rename a folder")
+    from skyloom.report.comparison import labels
+
     found: list[Tested] = []
-    for folder in folders:
-        for member in with_variants(RunFolder.open(folder), folder.name):
-            whose = "" if member.label == folder.name or len(folders) == 1 else f"{folder.name}: "
+    for folder, name in zip(folders, labels(folders), strict=True):
+        for member in with_variants(RunFolder.open(folder), name):
+            whose = "" if member.label == name or len(folders) == 1 else f"{name}: "
             found.append(replace(member, label=whose + member.label))
     return found
 

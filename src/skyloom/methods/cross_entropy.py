@@ -8,7 +8,7 @@ it compares epochs and settings fairly.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,10 +34,12 @@ class CrossEntropy(Method):
         size: Side length of the maps, pixels.
         net: The network.
         label_smoothing: ε, from 0 to below 1.
-        class_weights: A weight for each class, in the order of the task's classes; null weighs all alike.
+        class_weights: A weight for each class, in the order of the task's classes; ``balanced`` takes
+            ``n / (C n_c)`` of the train side, so that all classes count alike; null weighs all maps alike.
 
     Raises:
-        UsageError: The smoothing is out of range, or there are not ``C`` positive weights.
+        UsageError: The smoothing is out of range, or there are not ``C`` positive weights; in training,
+            balanced weights are asked for and a class has no map, or the data is no ``MapDataModule``.
 
     Example:
         >>> method = CrossEntropy(1, 3, 16, net={"name": "resnet", "width": 4})
@@ -56,14 +58,15 @@ class CrossEntropy(Method):
         *,
         net: Net = {"name": "resnet"},  # noqa: B006 - read, never written
         label_smoothing: float = 0.0,
-        class_weights: list[float] | None = None,
+        class_weights: list[float] | Literal["balanced"] | None = None,
     ) -> None:
         if not 0 <= label_smoothing < 1:
             raise UsageError(
                 f"method 'cross_entropy': label_smoothing is {label_smoothing}, allowed: from 0 to below 1",
                 hint="0.1 is common",
             )
-        if class_weights is not None and (len(class_weights) != out_features or min(class_weights) <= 0):
+        given = None if class_weights in ("balanced", None) else class_weights
+        if given is not None and (len(given) != out_features or min(given) <= 0):
             raise UsageError(
                 f"method 'cross_entropy': class_weights {class_weights} for {out_features} classes",
                 hint="give each class a positive weight, in the order of the task's classes",
@@ -75,7 +78,8 @@ class CrossEntropy(Method):
         }
         super().__init__(in_channels, out_features, size, arguments)
         self.label_smoothing = label_smoothing
-        weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.balanced = class_weights == "balanced"
+        weight = None if given is None else torch.tensor(given, dtype=torch.float32)
         self.register_buffer("weight", weight, persistent=False)
         self.net = registry.build(net, "net", data=(in_channels, out_features, size))
 
@@ -83,6 +87,25 @@ class CrossEntropy(Method):
         """Return the logits ``(B, C)``: logarithms of the probabilities, up to a constant for each map."""
         logits: Tensor = self.net(maps)
         return logits
+
+    def on_fit_start(self) -> None:
+        """Weigh the classes by how rare they are on the train side, where that was asked for."""
+        if not self.balanced:
+            return
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "targets"):
+            raise UsageError(
+                "method 'cross_entropy': class_weights 'balanced' counts the classes of a MapDataModule",
+                hint="give the Trainer one, or give a weight for each class",
+            )
+        counts = torch.from_numpy(data.targets[data.rows("train")].sum(axis=0))
+        if not (counts > 0).all():
+            raise UsageError(
+                "method 'cross_entropy': class_weights 'balanced', and "
+                f"{int((counts <= 0).sum())} of {len(counts)} classes without a map on the train side",
+                hint="split differently, or give a weight for each class",
+            )
+        self.weight = (counts.sum() / (len(counts) * counts)).to(self.device)
 
     def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the smoothed and weighted cross-entropy, and the plain one [nats]."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.frame import draw_all, render
 from skyloom.report.page import Section, listed
-from skyloom.report.sections import compared
+from skyloom.report.sections import compared, transfer
 from skyloom.report.sections.compared import Difference, Named
 from skyloom.runs import write_text
 
 _SECTIONS: tuple[Callable[[Named], Section | None], ...] = (
     compared.scores,
+    transfer.of_several,
     compared.recipes,
     compared.training,
     compared.predictions,

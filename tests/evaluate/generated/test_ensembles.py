@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from skyloom import fields
 from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.generated import judge
 from skyloom.evaluate.generated.sample import gather
@@ -121,6 +122,45 @@ def test_change_of_units_and_a_roll_change_nothing(real, twin):
     for key in (POWER, PDF, "auc", "frechet", "spread"):
         first, second = (card.row(key)["generated"]["value"] for card in (before, after))
         assert second == pytest.approx(first, rel=1e-4, abs=1e-6), key
+
+
+def events(seed: int, shift: float = 0.0) -> xr.Dataset:
+    """Sixty showers of sixteen events: the number of hits, and a charge with an offset N(0, 1) a shower."""
+    rng = np.random.default_rng(seed)
+    offset = np.repeat(rng.standard_normal(60), 16)
+    return fields.build(
+        {
+            "nHit": (rng.poisson(50.0, 960).astype(float), "", "channels hit"),
+            "charge": (shift + offset + 0.1 * rng.standard_normal(960), "electron", "charge"),
+        },
+        ids=[f"{seed}-{i}" for i in range(960)],
+        groups=np.repeat([f"{seed}-{i}" for i in range(60)], 16).tolist(),
+        seeds=np.arange(960),
+        box_size=300.0,
+        box_size_unit="m",
+        suite="showers",
+        realism="toy",
+    )
+
+
+def test_events_are_judged_by_their_numbers():
+    arguments = {"statistics": None, "fields": None}
+    good = judged(events(1), events(2), **arguments)
+    assert {row["of"] for row in good.numbers["rows"] if row["section"] == "statistics"} == {"nHit", "charge"}
+    assert good.row("charge.mean.mean.sigma")["real"] is not False
+    assert good.row("auc")["real"] is not False
+    bad = judged(events(1), events(2, shift=3.0), **arguments)
+    # Three units, at a spread of one between showers; thirty showers know either mean to 0.18.
+    assert bad.row("charge.mean.mean.sigma")["generated"]["value"] == pytest.approx(3.0, abs=0.7)
+    assert bad.row("charge.mean.mean.sigma")["real"] is bad.row("auc")["real"] is False
+    assert bad.row("nHit.mean.mean.sigma")["real"] is not False
+    # Every event is in one bin of the PDF, or beyond its ends.
+    pdf = good.curves["nHit.pdf.pdf"].sel(ensemble="real")
+    width = np.diff(pdf["nHit.pdf.pdf.value"].values).mean()
+    assert float(pdf.sum() * width) == pytest.approx(1.0, abs=0.005)
+    hits = events(1).assign(hit=(("sample", "channel"), np.ones((960, 3))))
+    with pytest.raises(DataError, match="holds the channels of its events"):
+        judged(hits, events(2), **arguments)
 
 
 def test_large_sets_are_thinned(real):

@@ -43,6 +43,14 @@ def test_a_number_is_a_row_with_its_spread_and_distance() -> None:
     assert apart == "2.0"
 
 
+def test_a_side_that_hardly_varies_makes_no_huge_distance() -> None:
+    data = saved((), {}, np.array(2.0))
+    data["T_b.s.v.spread"][0] = 1e-12  # the train side; half a unit on the test side
+    assert str(block(data, Table).rows[0].cells[3]) == "2.0"
+    data["T_b.s.v.spread"][:] = 0.0
+    assert str(block(data, Table).rows[0].cells[3]) == "–"
+
+
 def test_a_curve_can_be_explored_and_tells_the_number_of_modes() -> None:
     k = np.linspace(0.1, 2.0, 9)
     data = saved(("k",), {"k": (k, {"units": "1 / Mpc", "long_name": "wavenumber"})}, 1.0 / k**2)

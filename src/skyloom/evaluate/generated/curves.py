@@ -2,7 +2,7 @@
 
 Maps of all ensembles are handed to a statistic together, so that bins which it takes from its input are the
 same for all. A statistic of one field is computed of each, one of a pair of fields of each pair, one of
-events of the set as a whole.
+events of the set as a whole. Of a field with one number a sample (events) mean and PDF are always there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from skyloom.errors import ShapeError, UsageError
 from skyloom.evaluate.generated.sample import Ensemble
 
 FOR_MAPS = ("pdf", "power_spectrum", "cross_spectrum", "coherence", "bispectrum", "minkowski")
-FOR_EVENTS = ("event_observables",)
+BINS = 16  #: of the PDF of numbers
 # A few wild pixels of the real maps would put all others into one bin.
 RANGE = (0.001, 0.999)
 
@@ -67,7 +67,7 @@ def default_statistics(dims: int) -> list[str]:
         ['pdf', 'power_spectrum']
     """
     installed = registry.names("statistic")
-    return [name for name in (FOR_MAPS if dims else FOR_EVENTS) if name in installed]
+    return [name for name in FOR_MAPS if name in installed] if dims else []
 
 
 def compute_curves(
@@ -109,6 +109,40 @@ def compute_curves(
             for name in ensembles[0].fields:
                 curves += _of_maps(ensembles, _ranged(spec, ensembles[0].values(name)), (name,))
         progress()
+    return curves
+
+
+def curves_of_numbers(ensembles: Sequence[Ensemble]) -> list[Curve]:
+    """Return mean and PDF of every field that has one number a sample.
+
+    Args:
+        ensembles: The first is the real one: the PDF covers its range.
+
+    Returns:
+        Of each field its value, shape ``(n, 1)`` in its unit, and its histogram, shape ``(n, BINS)`` in one
+        over that unit: the mean over samples is the PDF.
+    """
+    curves: list[Curve] = []
+    for name, field in ensembles[0].data.data_vars.items():
+        if field.dims != ("sample",):
+            continue
+        of, told = str(name), {key: str(field.attrs[key]) for key in ("units", "long_name")}
+        values = np.concatenate([ensemble.values(of) for ensemble in ensembles]).astype(np.float64)
+        curves.append(Curve("mean", of, "mean", values[:, None], told, (), (), {}))
+        low, high = (float(end) for end in np.quantile(ensembles[0].values(of), RANGE))
+        if not low < high:
+            continue
+        edges = np.linspace(low, high, BINS + 1)
+        inside = (values >= low) & (values <= high)
+        place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, BINS - 1)
+        counts = (place[:, None] == np.arange(BINS)) & inside[:, None]
+        middle = xr.DataArray(0.5 * (edges[1:] + edges[:-1]), dims="value", attrs=told)
+        unit = f"1 / ({told['units']})" if told["units"] else ""
+        density = {"units": unit, "long_name": "PDF"}
+        width = edges[1] - edges[0]
+        curves.append(
+            Curve("pdf", of, "pdf", counts / width, density, ("value",), (BINS,), {"value": middle})
+        )
     return curves
 
 

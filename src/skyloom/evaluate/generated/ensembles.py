@@ -17,7 +17,12 @@ from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.generated import contestants, copies
 from skyloom.evaluate.generated.arena import Arena
 from skyloom.evaluate.generated.card import Scorecard, curves_of
-from skyloom.evaluate.generated.curves import Curve, compute_curves, default_statistics
+from skyloom.evaluate.generated.curves import (
+    Curve,
+    compute_curves,
+    curves_of_numbers,
+    default_statistics,
+)
 from skyloom.evaluate.generated.features import features
 from skyloom.evaluate.generated.measures import (
     curve_measure,
@@ -56,7 +61,7 @@ def judge(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scorecard:
-    """Judge a generated ensemble of maps, cubes or events.
+    """Judge a generated ensemble of maps, cubes or numbers of events.
 
     Args:
         real: Real samples that the generator was not trained on, a field set.
@@ -105,6 +110,7 @@ def judge(
     arena = _arena(sets[0], sets[1], made, splits, seed)
     step()
     curves, skipped = _curves(arena.ensembles, specs, statistics is None, step)
+    curves = curves_of_numbers(arena.ensembles) + curves
     table, feature_names = features(arena.ensembles)
     at = points(arena, bins=_bins(arena, bins))
     rows = [row for curve in curves for row in arena.contest(*curve_measure(curve, arena, at))]
@@ -236,7 +242,7 @@ def _response_rows(
         common_fields(*one_parameter, "generated one-parameter", names)
         sets = [gather(ds, names, shared, maximum=maximum, seed=seed) for ds in one_parameter]
         arena = _arena(sets[0], sets[1], {}, splits, seed)
-        curves = compute_curves(sets, specs)
+        curves = curves_of_numbers(sets) + compute_curves(sets, specs)
     return arena.contest(*response_measure(curves, arena, shared))
 
 

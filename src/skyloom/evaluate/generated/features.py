@@ -2,8 +2,8 @@
 
 Of every field: the logarithm of its power spectrum in 12 bins, its mean, the logarithm of its variance, its
 skewness and the inverse hyperbolic sine of its excess kurtosis; of every pair, the correlation of its pixels;
-scattering coefficients where the statistic ``scattering`` is installed. Of events: every observable with one
-number a sample. No feature is learned and none is downloaded, so a distance means the same next year.
+scattering coefficients where the statistic ``scattering`` is installed. Of events: their
+numbers. No feature is learned and none is downloaded, so a distance means the same next year.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from skyloom import registry
 from skyloom.errors import SkyloomError
-from skyloom.evaluate.generated.curves import FOR_EVENTS, compute_curves
+from skyloom.evaluate.generated.curves import compute_curves
 from skyloom.evaluate.generated.sample import Ensemble
 from skyloom.statistics import moments, power_spectrum
 
@@ -87,14 +87,8 @@ def _scattering(ensembles: Sequence[Ensemble]) -> np.ndarray | None:
 
 
 def _of_events(ensembles: Sequence[Ensemble]) -> tuple[np.ndarray, list[str]]:
-    installed = [name for name in FOR_EVENTS if name in registry.names("statistic")]
     columns = {
-        curve.key: curve.values[:, 0]
-        for curve in compute_curves(ensembles, installed)
-        if curve.values.shape[1] == 1
+        name: np.concatenate([e.values(name) for e in ensembles]).astype(np.float64)
+        for name in ensembles[0].fields
     }
-    for name in ensembles[0].fields:
-        if ensembles[0].data[name].dims == ("sample",) and name not in columns:
-            columns[name] = np.concatenate([e.values(name) for e in ensembles]).astype(np.float64)
-    finite = {name: column for name, column in columns.items() if np.isfinite(column).all()}
-    return np.column_stack(list(finite.values())), list(finite)
+    return np.column_stack(list(columns.values())), list(columns)

@@ -149,7 +149,12 @@ def common_fields(
         >>> common_fields(example(), example(seed=1), "generated")
         ['T_b', 'neutral_fraction']
     """
-    for ds in (real, other):
+    for ds, which in ((real, "real"), (other, what)):
+        if "channel" in ds.dims:
+            raise DataError(
+                f"the {which} set holds the channels of its events, and a scorecard compares numbers",
+                hint="measure them (statistics.events.EventObservables), and give a field set of these numbers",
+            )
         fields.check(ds)
     mine, theirs = fields.fields(real), fields.fields(other)
     names = [name for name in mine if name in theirs] if wanted is None else list(wanted)

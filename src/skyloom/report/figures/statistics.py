@@ -31,6 +31,29 @@ class Band:
     spread: np.ndarray
 
 
+def separation(first: Band, second: Band) -> np.ndarray:
+    """Difference of two sides, second minus first, in units of the larger of their spreads.
+
+    Where one side hardly varies, such as in the empty tail of a PDF, its own spread would make any difference
+    look huge.
+
+    Args:
+        first: A side.
+        second: Another.
+
+    Returns:
+        The shape of the means, NaN where neither side has a spread.
+
+    Example:
+        >>> flat, wide = Band(np.array([1.0]), np.array([1e-9])), Band(np.array([3.0]), np.array([0.5]))
+        >>> separation(flat, wide).tolist()
+        [4.0]
+    """
+    spread = np.fmax(first.spread, second.spread)
+    known = spread > 0
+    return np.divide(second.mean - first.mean, spread, out=np.full(np.shape(known), np.nan), where=known)
+
+
 def lowest(bands: Mapping[str, Band]) -> float | None:
     """Lower end of a logarithmic axis: a third of the smallest positive mean; None without any.
 
@@ -127,7 +150,7 @@ def matrices_compared(
         value: Name and unit of the statistic.
 
     Returns:
-        The axes: the sides on one scale, then (second - first) / spread of the first on one that is centred.
+        The axes: the sides on one scale, then `separation` of the first two on one that is centred.
 
     Example:
         >>> bands = {side: Band(np.eye(2), np.ones((2, 2))) for side in ("train", "test")}
@@ -138,8 +161,7 @@ def matrices_compared(
         ['train', 'test', '(test − train) / spread']
     """
     first, *others = bands.values()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        apart = (others[0].mean - first.mean) / first.spread if others else np.array(np.nan)
+    apart = separation(first, others[0]) if others else np.array(np.nan)
     compared = bool(np.isfinite(apart).any())
     axes = list(np.atleast_1d(figure.subplots(1, len(bands) + compared, sharey=True)))
     shared = _scale(np.stack([band.mean for band in bands.values()]))

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from skyloom.errors import UnitError
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.figures.interactive import explorable
-from skyloom.report.figures.statistics import Band, matrices_compared, sides_compared
+from skyloom.report.figures.statistics import Band, matrices_compared, separation, sides_compared
 from skyloom.report.page import (
     Block,
     Gallery,
@@ -76,13 +76,12 @@ class Piece:
 
     @property
     def apart(self) -> float | None:
-        """Largest difference of two sides' means in units of the first side's spread; None without any."""
+        """Largest difference of two sides' means in units of the larger spread; None without any."""
         if len(self.bands) < 2:
             return None
         first, second, *_ = self.bands.values()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            far = np.abs(second.mean - first.mean) / first.spread
-        far = far[np.isfinite(far) & (first.spread > 0)]
+        far = np.abs(separation(first, second))
+        far = far[np.isfinite(far)]
         return float(far.max()) if far.size else None
 
 
@@ -274,7 +273,7 @@ def _matrix(piece: Piece) -> Plate:
         matrices_compared(piece.bands, figure, labels=labels, ticks=ticks, value=_value_label(piece))
 
     apart = f" at most {number(piece.apart, 1)} spreads apart" if piece.apart is not None else ""
-    beside = " Right: their difference in units of the first side's spread" if apart else ""
+    beside = " Right: their difference in units of the larger spread" if apart else ""
     caption = Markup("{} of {}: {}.{}{}").format(
         _sentence(piece.words),
         _fields(piece.field),
@@ -295,7 +294,7 @@ def _table(numbers: list[Piece]) -> Table:
             head += Markup(' <span class="unit">[{}]</span>').format(unit_of(piece.unit))
         cells = [_with_spread(piece.bands[side]) for side in sides]
         rows.append(Row([head, *cells, "–" if piece.apart is None else number(piece.apart, 1)]))
-    caption = "Mean and spread (sd) over simulations; apart: the difference in units of the first spread."
+    caption = "Mean and spread (sd) over simulations; apart: the difference in units of the larger spread."
     return Table(caption, ["statistic", *sides, "apart"], rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,10 @@ from skyloom.report.words import score_label, score_title
 from skyloom.runs.transfers import Tested, suites, with_variants
 
 _SELF = "this run"
+_LEAD = (
+    "A network that has learnt one code and not the sky fails on the next. Framed: the suite that it was "
+    "trained on, judged on its test side; all other squares hold whole suites that it has never seen."
+)
 
 
 def other_suites(run: Artefacts) -> Section | None:
@@ -42,22 +47,43 @@ def other_suites(run: Artefacts) -> Section | None:
         return None
     members = with_variants(run.run, _SELF)
     columns = suites(members)
-    blocks: list[Block] = []
-    if any(len(member.cards) > 1 for member in members):
-        cards = [card for member in members for card in member.cards.values()]
-        for name in dict.fromkeys(name for card in cards for name in card["parameters"]):
-            blocks.append(Gallery([_plate(name, members, columns)]))
-            blocks.append(_table(name, members, columns))
-        blocks += [Text(sentence) for sentence in _notes(members)]
+    blocks = matrices(members, columns)
     untested = [name for name in run.recipe["transfer"] if name not in columns]
     if untested or not blocks:
         what = f"Not tested yet on {', '.join(untested or columns)}."
         blocks.append(Missing(what, f"skyloom transfer {run.path}"))
-    lead = (
-        "A network that has learnt one code and not the sky fails on the next. Framed: the suite that it was "
-        "trained on, judged on its test side; all other squares hold whole suites that it has never seen."
-    )
-    return Section("other-suites", "On other suites", lead, blocks)
+    return Section("other-suites", "On other suites", _LEAD, blocks)
+
+
+def of_several(runs: Mapping[str, Artefacts]) -> Section | None:
+    """The same for several runs and their variants; None where none was tested on another suite.
+
+    Args:
+        runs: Name of each run and its artefacts.
+    """
+    members = [
+        member if member.label == name else replace(member, label=f"{name}: {member.label}")
+        for name, run in runs.items()
+        for member in with_variants(run.run, name)
+    ]
+    blocks = matrices(members, suites(members))
+    return Section("other-suites", "On other suites", _LEAD, blocks) if blocks else None
+
+
+def matrices(members: Sequence[Tested], columns: Sequence[str]) -> list[Block]:
+    """A figure and a table of each answer, and what the flags say; empty without another suite.
+
+    Args:
+        members: The runs.
+        columns: The suites, in the order in which they are shown.
+    """
+    if not any(len(member.cards) > 1 for member in members):
+        return []
+    blocks: list[Block] = []
+    cards = [card for member in members for card in member.cards.values()]
+    for name in dict.fromkeys(name for card in cards for name in card["parameters"]):
+        blocks += [Gallery([_plate(name, members, columns)]), _table(name, members, columns)]
+    return [*blocks, *(Text(sentence) for sentence in _notes(members))]
 
 
 def _plate(name: str, members: Sequence[Tested], columns: Sequence[str]) -> Plate:
