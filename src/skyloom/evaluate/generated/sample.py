@@ -153,7 +153,7 @@ def common_fields(
         if "channel" in ds.dims:
             raise DataError(
                 f"the {which} set holds the channels of its events, and a scorecard compares numbers",
-                hint="measure them (statistics.events.EventObservables), and give a field set of these numbers",
+                hint="measure them with statistics.events.EventObservables; give a field set of its numbers",
             )
         fields.check(ds)
     mine, theirs = fields.fields(real), fields.fields(other)
