@@ -115,7 +115,7 @@ def test_verbs_on_one_run(api: Any, here: Path, skyloom_command: Command) -> Non
     ]
 
 
-def test_compare_shows_all_columns_of_all_runs(api: Any, here: Path, skyloom_command: Command) -> None:
+def test_compare_shows_all_scores_of_all_runs(api: Any, here: Path, skyloom_command: Command) -> None:
     api.answers = {
         "compare": [{"run": "first", "r2": 0.5, "leaky": True}, {"run": "second", "r2": 1e-5, "seeds": 3}]
     }
@@ -123,8 +123,8 @@ def test_compare_shows_all_columns_of_all_runs(api: Any, here: Path, skyloom_com
     done = skyloom_command("compare", "first", "second")
     assert api.calls[0][1] == ([Path("runs/first"), Path("runs/second")],)
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert lines[0] == ["run", "r2", "leaky", "seeds"]
-    assert lines[2:] == [["first", "0.500", "yes", "–"], ["second", "1.00e-05", "–", "3"]]
+    assert lines[0] == ["first", "second"]
+    assert lines[2:] == [["r2", "0.500", "1.00e-05"], ["leaky", "yes", "–"], ["seeds", "–", "3"]]
 
 
 def test_compare_sets_training_suites_against_test_suites(

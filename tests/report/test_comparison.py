@@ -13,8 +13,7 @@ from skyloom.report.comparison import build_comparison
 from skyloom.report.page import Table
 from skyloom.report.sections.compared import recipes, scores, training
 from skyloom.report.sections.transfer import matrices, of_several
-from skyloom.runs import RunFolder
-from skyloom.runs.transfers import Tested
+from skyloom.runs import RunFolder, transfers
 
 Maker = Callable[..., RunFolder]
 
@@ -53,7 +52,7 @@ def test_other_suites_stand_side_by_side(runs: list[Path]) -> None:
     for path in runs[:2]:
         run = RunFolder.open(path)
         card = run.read_json("evaluate/test/metrics.json")
-        members.append(Tested(path.name, "here", False, {"here": card, "there": card}))
+        members.append(transfers.Tested(path.name, "here", False, {"here": card, "there": card}))
     blocks = matrices(members, ["here", "there"])
     table = blocks[1]
     assert isinstance(table, Table)

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from skyloom.api.trained import Run
     from skyloom.recipe import Recipe
 
-#: Scores beside R² in the table: name in the scorecard, heading, format.
-BESIDE = (("pull", "bias/σ", "+.2f"), ("coverage_68", "68 %:", ".1%"), ("coverage_95", "95 %:", ".1%"))
-
 Progress = Callable[[int, int], None]
 
 
@@ -156,11 +153,11 @@ def _cell(card: Mapping[str, Any] | None, parameter: str) -> str:
     main, title = scores.get(name, {}), "R²" if name == "r2" else name.replace("_", " ")
     bounds = "" if main.get("low") is None else f" [{main['low']:.3f}, {main['high']:.3f}]"
     first = f"{title} –" if main.get("value") is None else f"{title} {main['value']:.3f}{bounds}"
-    second = "  ".join(
-        f"{title} {scores[key]['value']:{form}}"
-        for key, title, form in BESIDE
-        if scores.get(key, {}).get("value") is not None
-    )
+    known = {key: score["value"] for key, score in scores.items() if score.get("value") is not None}
+    beside = [f"bias/σ {known['pull']:+.2f}"] if "pull" in known else []
+    inside = [f"{100 * known[key]:.0f}" for key in ("coverage_68", "coverage_95") if key in known]
+    beside += [f"inside {' / '.join(inside)} %"] if inside else []
+    second = ", ".join(beside)
     third = "" if shift is None else f"{100 * shift['share']['value']:.0f} % unlike"
     mark = {True: ", flagged", None: ", too few to tell"}.get(shift["unlike"], "") if shift else ""
     return "\n".join(filter(None, (first, second, third + mark)))

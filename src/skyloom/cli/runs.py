@@ -176,8 +176,10 @@ def compare(
     from skyloom import api
 
     rows: list[dict[str, Any]] = api.compare(folders)
-    header = list(dict.fromkeys(column for row in rows for column in row))
-    console.table(header, [[console.number(row.get(column)) for column in header] for row in rows])
+    # Runs are few and scores many: a run a column fits the screen.
+    names = dict.fromkeys(key for row in rows for key in row if key != "run")
+    table = [[name, *(console.number(row.get(name)) for row in rows)] for name in names]
+    console.table(["", *(str(row["run"]) for row in rows)], table)
     for parameter, (head, *cells) in api.transfer_tables(folders).items():
         console.say(f"\n{parameter}: training suites in rows, test suites in columns")
         console.table(head, cells)
