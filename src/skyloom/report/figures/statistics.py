@@ -51,7 +51,8 @@ def separation(first: Band, second: Band) -> np.ndarray:
     """
     spread = np.fmax(first.spread, second.spread)
     known = spread > 0
-    return np.divide(second.mean - first.mean, spread, out=np.full(np.shape(known), np.nan), where=known)
+    apart = np.divide(second.mean - first.mean, spread, out=np.full(np.shape(known), np.nan), where=known)
+    return np.asarray(apart)
 
 
 def lowest(bands: Mapping[str, Band]) -> float | None:
