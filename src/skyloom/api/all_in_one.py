@@ -71,7 +71,7 @@ def run(
         variant = main.variant(name)
         _one(variant, child, resume=resume, force=force, progress=progress)
         _transferred(variant, child, progress=progress)
-    if main.explain and not (resume and _explained(folder, main)):
+    if main.explain and not (resume and _explained(folder)):
         explain(folder)
     report(folder)
     return folder
@@ -190,8 +190,9 @@ def _evaluated(folder: Path) -> bool:
     return (folder / TEST).is_file() and events[-1:] == ["evaluated"]
 
 
-def _explained(folder: Path, recipe: Recipe) -> bool:
-    return len(list((folder / "explain").glob("*.nc"))) >= len(recipe.explain)
+def _explained(folder: Path) -> bool:
+    names = [str(event["event"]) for event in RunFolder(folder).events]
+    return "explained" in names[len(names) - names[::-1].index("trained") :] if "trained" in names else False
 
 
 def _has_spread(metrics: dict[str, Any]) -> bool:

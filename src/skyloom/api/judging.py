@@ -170,6 +170,7 @@ def explain(path: Path) -> list[Path]:
             written.append(target)
     for old in set(run.folder.path_of("explain").glob("*.nc")) - set(written):
         old.unlink()  # of a recipe that asked for something else
+    run.folder.mark("explained")
     return written
 
 

@@ -46,7 +46,7 @@ LAYOUT: Mapping[str, str] = {
     "card.md": "skyloom report",
 }
 SIDES = ("train", "validation", "test")
-EVENTS = ("started", "resumed", "trained", "evaluated", "interrupted", "exit")
+EVENTS = ("started", "resumed", "trained", "evaluated", "explained", "interrupted", "exit")
 _NEEDED = ("recipe.yaml", "provenance.json")
 _INTERRUPTED = 130
 
