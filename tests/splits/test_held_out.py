@@ -43,7 +43,7 @@ def groups(table, split, side):
 @pytest.mark.parametrize("seed", range(5))
 def test_one_run_of_every_class_is_held_out_and_the_slab_is_a_buffer_away(runs, unlike, seed):
     split = ByHeldOut(
-        axis="z", buffer=10.0, validation=0.2, fraction=0.5, stratify="transport", seed=seed
+        axis="z", buffer_share=0.1, validation=0.2, fraction=0.5, stratify="transport", seed=seed
     ).assign(runs)
     tested = groups(runs, split, "test")
     assert sorted(CODES[run] for run in tested) == [0.0, 1.0]
@@ -59,24 +59,24 @@ def test_one_run_of_every_class_is_held_out_and_the_slab_is_a_buffer_away(runs, 
 
 def test_named_runs_change_places(runs):
     one, other = (
-        ByHeldOut(axis="z", buffer=10.0, runs=names).assign(runs) for names in (["a", "c"], ["b", "d"])
+        ByHeldOut(axis="z", buffer_share=0.1, runs=names).assign(runs) for names in (["a", "c"], ["b", "d"])
     )
     assert groups(runs, one, "test") == {"a", "c"} == groups(runs, other, "train")
     with pytest.raises(DataError, match="no run 'e'"):
-        ByHeldOut(axis="z", buffer=10.0, runs=["e"]).assign(runs)
+        ByHeldOut(axis="z", buffer_share=0.1, runs=["e"]).assign(runs)
 
 
 def test_one_snapshot_is_held_out_where_time_parts_them(runs, unlike):
-    split = ByHeldOut(axis="z", buffer=10.0, time=[1.1, 1.3], time_buffer=0.3).assign(runs)
+    split = ByHeldOut(axis="z", buffer_share=0.1, time=[1.1, 1.3], time_buffer=0.3).assign(runs)
     assert set(runs["time"].sel(sample=list(split.sides["test"])).values) == {1.2}
     assert set(runs["time"].sel(sample=list(split.sides["train"])).values) == {0.8}
     assert not audit(runs, split, fingerprints=unlike(runs)).leaky
     with pytest.raises(DataError, match="no sample is left for train and validation"):
-        ByHeldOut(axis="z", buffer=10.0, time=[1.1, 1.3], time_buffer=0.5).assign(runs)
+        ByHeldOut(axis="z", buffer_share=0.1, time=[1.1, 1.3], time_buffer=0.5).assign(runs)
 
 
 def test_the_audit_sees_a_run_moved_to_another_side_and_a_slice_moved_into_the_buffer(runs, unlike):
-    split = ByHeldOut(axis="z", buffer=10.0, fraction=0.5, stratify="transport").assign(runs)
+    split = ByHeldOut(axis="z", buffer_share=0.1, fraction=0.5, stratify="transport").assign(runs)
     first = split.sides["test"][0]
     sides = {**split.sides, "test": split.sides["test"][1:], "train": (*split.sides["train"], first)}
     moved = Split(sides, by="held_out", settings=split.settings)
@@ -138,7 +138,7 @@ def test_the_fractions_of_the_cosmic_ray_paper(make_table, seed):
 
 
 def test_the_shipped_runs_are_held_out_one_of_each_transport(shipped, unlike):
-    split = ByHeldOut(axis="x", buffer=1 / 12, fraction=0.5, stratify="transport").assign(shipped)
+    split = ByHeldOut(axis="x", fraction=0.5, stratify="transport").assign(shipped)
     tested = shipped["transport"].sel(sample=list(split.sides["test"])).values
     assert np.bincount(tested.astype(int)).tolist() == [96] * 5  # one run, two snapshots, 48 slices
     assert len(groups(shipped, split, "test")) == 5
@@ -162,12 +162,12 @@ def test_single_slices_of_the_shipped_runs_are_dealt_only_where_the_recipe_owns_
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"axis": "w", "buffer": 1.0, "fraction": 0.5}, "the axis 'w'"),
-        ({"axis": "x", "buffer": 0.0, "fraction": 0.5}, "a buffer of 0.0"),
-        ({"axis": "x", "buffer": 1.0}, "by fraction, runs or time"),
-        ({"axis": "x", "buffer": 1.0, "fraction": 0.5, "runs": ["a"]}, "by fraction, runs or time"),
-        ({"axis": "x", "buffer": 1.0, "runs": ["a"], "stratify": "transport"}, "without a fraction"),
-        ({"axis": "x", "buffer": 1.0, "time": [1.0, 2.0]}, "time_buffer of None"),
+        ({"axis": "w", "fraction": 0.5}, "the axis 'w'"),
+        ({"axis": "x", "buffer_share": 0.0, "fraction": 0.5}, "a buffer_share of 0.0"),
+        ({"axis": "x"}, "by fraction, runs or time"),
+        ({"axis": "x", "fraction": 0.5, "runs": ["a"]}, "by fraction, runs or time"),
+        ({"axis": "x", "runs": ["a"], "stratify": "transport"}, "without a fraction"),
+        ({"axis": "x", "time": [1.0, 2.0]}, "time_buffer of None"),
     ],
 )
 def test_settings_that_make_no_sense(settings, text):
@@ -177,9 +177,9 @@ def test_settings_that_make_no_sense(settings, text):
 
 def test_a_box_without_wrap_has_one_buffer_and_a_slab_that_is_too_large_is_refused(runs):
     open_box = runs.assign_attrs(periodic=0)
-    split = ByHeldOut(axis="z", buffer=10.0, validation=0.2, runs=["a"]).assign(open_box)
+    split = ByHeldOut(axis="z", buffer_share=0.1, validation=0.2, runs=["a"]).assign(open_box)
     place = runs["position"].sel(sample=list(split.sides["validation"])).values
     assert (place.min(), place.max()) == (80.0, 95.0)
     assert runs["position"].sel(sample=list(split.sides["train"])).values.max() == 65.0
     with pytest.raises(DataError, match="leave nothing of a box of 100"):
-        ByHeldOut(axis="z", buffer=45.0, validation=0.2, runs=["a"]).assign(runs)
+        ByHeldOut(axis="z", buffer_share=0.45, validation=0.2, runs=["a"]).assign(runs)

@@ -27,7 +27,7 @@ class ByHeldOut:
 
     Args:
         axis: Axis of the slab, ``x``, ``y`` or ``z``.
-        buffer: Least distance between training and validation, in the unit of the box; at least the
+        buffer_share: Least distance between training and validation, as a share of the box; at least the
             correlation length.
         validation: Share of the box for the slab.
         fraction: Share of the runs for the test, at least one (of each class); or give ``runs`` or ``time``.
@@ -45,7 +45,7 @@ class ByHeldOut:
     Example:
         >>> from skyloom.fields import example
         >>> maps = example(groups=4, per_group=32, size=32)
-        >>> split = ByHeldOut(axis="z", buffer=8.0, validation=0.25, fraction=0.25).assign(maps)
+        >>> split = ByHeldOut(axis="z", buffer_share=0.07, validation=0.25, fraction=0.25).assign(maps)
         >>> groups = maps["group"].sel(sample=list(split.sides["test"])).values
         >>> len(set(groups)), len(split.sides["test"])
         (1, 32)
@@ -55,7 +55,7 @@ class ByHeldOut:
         self,
         *,
         axis: str,
-        buffer: float,
+        buffer_share: float = 1 / 12,
         validation: float = 0.2,
         fraction: float | None = None,
         runs: list[str] | None = None,
@@ -67,8 +67,11 @@ class ByHeldOut:
     ) -> None:
         if axis not in ("x", "y", "z"):
             raise UsageError(f"a slab along the axis {axis!r}", hint="allowed: x, y, z")
-        if not buffer > 0:
-            raise UsageError(f"a buffer of {buffer!r}", hint="above 0: neighbouring slabs are correlated")
+        if not 0 < buffer_share < 0.5:
+            raise UsageError(
+                f"a buffer_share of {buffer_share!r}",
+                hint="above 0, since neighbouring slabs are correlated; below 0.5",
+            )
         check_share(validation)
         if sum(value is not None for value in (fraction, runs, time)) != 1:
             raise UsageError(
@@ -86,7 +89,7 @@ class ByHeldOut:
             )
         if time is not None:
             check_ranges({"time": time})
-        self.axis, self.buffer, self.validation, self.seed = axis, float(buffer), validation, seed
+        self.axis, self.buffer_share, self.validation, self.seed = axis, buffer_share, validation, seed
         self.fraction, self.runs, self.stratify = fraction, runs, stratify
         self.time, self.key, self.time_buffer = time, key, time_buffer
 
@@ -110,7 +113,7 @@ class ByHeldOut:
         members, excluded = gather(table, sides.tolist())
         settings = {
             "axis": self.axis,
-            "buffer": self.buffer,
+            "buffer": self.buffer_share * box,
             "slabs": {side: [low, low + size] for side, (low, size) in slabs.items()},
             "key": self.key,
             "time_buffer": self.time_buffer,
@@ -160,13 +163,13 @@ class ByHeldOut:
             raise DataError(
                 f"the samples have no attribute {error}", hint="give the field set's own table"
             ) from None
-        size = self.validation * box
-        left = box - size - self.buffer * (2 if wraps else 1)
+        size, buffer = self.validation * box, self.buffer_share * box
+        left = box - size - buffer * (2 if wraps else 1)
         if left <= 0:
             raise DataError(
-                f"a slab of {size:g} and buffers of {self.buffer:g} leave nothing of a box of {box:g}",
+                f"a slab of {size:g} and buffers of {buffer:g} leave nothing of a box of {box:g}",
                 hint="take a smaller buffer or a smaller share for validation",
             )
         low = float(np.random.default_rng(self.seed).uniform(0, box)) if wraps else box - size
-        train = ((low + size + self.buffer) % box if wraps else 0.0, left)
+        train = ((low + size + buffer) % box if wraps else 0.0, left)
         return {"train": train, "validation": (low, size)}, box
