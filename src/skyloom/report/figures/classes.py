@@ -90,15 +90,17 @@ def classes_compared(
     floor = lowest(bands) if log[1] else None
     ratios.axhline(1.0, color=grey(0.55), lw=0.9)
     for place, (name, band) in enumerate(bands.items()):
-        low, high = band.mean - band.spread, band.mean + band.spread
+        # What a class does not have has no place on a logarithmic axis.
+        mean = band.mean if floor is None else np.where(band.mean > 0, band.mean, np.nan)
+        low, high = mean - band.spread, mean + band.spread
         low = low if floor is None else np.maximum(low, floor)
         colour = f"C{place}"
         curves.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
-        curves.plot(x, band.mean, color=colour, label=escaped(name.replace("_", " ")))
+        curves.plot(x, mean, color=colour, label=escaped(name.replace("_", " ")))
         if place:
             whole = np.divide(1.0, first, out=np.full_like(first, np.nan, float), where=first != 0)
             ratios.fill_between(x, low * whole, high * whole, color=colour, alpha=0.2, lw=0)
-            ratios.plot(x, band.mean * whole, color=colour)
+            ratios.plot(x, mean * whole, color=colour)
     for ax in axes:
         ax.set(xscale="log" if log[0] else "linear", xlabel=x_label)
     curves.set(yscale="log" if log[1] else "linear", ylabel=y_label)
