@@ -40,7 +40,7 @@ def test_every_explanation_of_ours_says_how_to_read_it(name: str) -> None:
         ("band_attribution", {"largest": [0.0, 2.0], "gap_relative": 0.01},
          "most from 0 to 2 waves; completeness gap 1.0 %"),
         ("grad_cam", {"layer": "net.a", "outer_tenth": 0.5, "outer_tenth_even": 0.36},
-         "50.0 % of it in the outer tenth of the map (36.0 % if even); layer net.a"),
+         "50.0 % of it within a tenth of the side from an edge (36.0 % if even); layer net.a"),
         ("randomised_labels", {"median": 0.1, "permuted": 0.02, "chance": 0.0, "score": "r2"},
          "median rank correlation 0.100; R² 0.020 after permuted labels, chance 0.000"),
         ("of_a_plugin", {}, ""),

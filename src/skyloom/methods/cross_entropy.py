@@ -65,7 +65,7 @@ class CrossEntropy(Method):
                 f"method 'cross_entropy': label_smoothing is {label_smoothing}, allowed: from 0 to below 1",
                 hint="0.1 is common",
             )
-        given = None if class_weights in ("balanced", None) else class_weights
+        given = None if isinstance(class_weights, str) else class_weights
         if given is not None and (len(given) != out_features or min(given) <= 0):
             raise UsageError(
                 f"method 'cross_entropy': class_weights {class_weights} for {out_features} classes",

@@ -48,12 +48,13 @@ def outer(facts: Facts) -> str:
 
     Example:
         >>> outer({"outer_tenth": 0.5, "outer_tenth_even": 0.36})
-        '50.0 % of it in the outer tenth of the map (36.0 % if even)'
+        '50.0 % of it within a tenth of the side from an edge (36.0 % if even)'
     """
     share, even = facts.get("outer_tenth"), facts.get("outer_tenth_even")
     if share is None or even is None:
         return ""
-    return f"{percent(float(share))} of it in the outer tenth of the map ({percent(float(even))} if even)"
+    found, expected = percent(float(share)), percent(float(even))
+    return f"{found} of it within a tenth of the side from an edge ({expected} if even)"
 
 
 def score_name(facts: Facts) -> str:
