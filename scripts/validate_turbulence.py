@@ -4,6 +4,7 @@ r"""How the simulator ``turbulence`` compares with Athena++ and with itself at o
     skyloom make turbulence --out T64 --set size=64 --set simulations=2 --set 'regimes=[mhd,diff]' \
         --set 'times=[0.5,1.0]'
     python scripts/validate_turbulence.py T32 T64 --athena ../shared/data/turbulence/athena
+    python scripts/validate_turbulence.py --cost 32
 
 The shipped set ``cosmic-rays-athena`` is always a row of its own; ``--athena`` adds the snapshots of a folder
 of ``.athdf`` files that hold more than the density. Every row is the mean over the last snapshot of every
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,8 @@ import xarray as xr
 from skyloom.fields import store
 from skyloom.formats.athena import Athena
 from skyloom.formats.shipped import Shipped
+from skyloom.simulate.turbulence import REGIMES, Turbulence
+from skyloom.simulate.turbulence.evolve import evolve
 from skyloom.statistics import power_spectrum
 
 BANDS = ((1, 3), (3, 6), (6, 12), (12, 24))  # waves a box
@@ -104,10 +108,24 @@ def table(sets: list[Path], athena: Path | None) -> Iterator[str]:
         yield from rows(ds, f"skyloom {ds.sizes['x']}³")
 
 
+def cost(size: int, until: float = 0.2) -> Iterator[str]:
+    """Yield the zone-cycles of every regime per second of CPU, one thread, compilation left out."""
+    simulator = Turbulence(simulations=len(REGIMES), size=size, times=[until])
+    for point in simulator.design():
+        for _ in evolve(point, **{**simulator.run, "size": 8, "times": [0.01]}):
+            pass
+        start = time.process_time()
+        steps = next(evolve(point, **simulator.run)).steps
+        seconds = time.process_time() - start
+        rate = steps * size**3 / seconds
+        yield f"{point.regime}: {steps} steps in {seconds:.1f} s, {rate:.2g} zone-cycles/s"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", type=Path, help="folders that 'skyloom make turbulence' wrote")
     parser.add_argument("--athena", type=Path, help="folder of .athdf snapshots")
+    parser.add_argument("--cost", type=int, metavar="N", help="time runs of N³ cells instead")
     arguments = parser.parse_args()
-    for text in table(arguments.sets, arguments.athena):
+    for text in cost(arguments.cost) if arguments.cost else table(arguments.sets, arguments.athena):
         sys.stdout.write(text + "\n")

@@ -165,7 +165,7 @@ class Turbulence:
         cube = np.ones((self.run["size"],) * 3)
         vector = np.stack([cube] * 3)
         return self._field_set(
-            point, [Snapshot(time, cube, vector, vector, cube, 1.0) for time in self.run["times"]]
+            point, [Snapshot(time, cube, vector, vector, cube, 1.0, 0) for time in self.run["times"]]
         )
 
     def _field_set(self, point: Point, snapshots: Iterable[Snapshot]) -> xr.Dataset:

@@ -19,7 +19,7 @@ from skyloom.simulate.turbulence.driving import CADENCE, Driving
 from skyloom.simulate.turbulence.grid import Array, Grid
 from skyloom.simulate.turbulence.mhd import Gas
 
-MARGIN = 2.0  #: least ratio of the speed of free flux, V / sqrt(3), to the fastest wave of the gas
+MARGIN = 1.5  #: least ratio of the speed of free flux, V / sqrt(3), to the fastest wave of the gas
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Snapshot:
         field: In units in which ``B²/2`` is a pressure.
         energy: Of cosmic rays; zero without them.
         fastest: Speed of the fastest wave of the gas in any cell so far, flow and all.
+        steps: Steps of the gas so far.
     """
 
     time: float
@@ -41,6 +42,7 @@ class Snapshot:
     field: Array
     energy: Array
     fastest: float
+    steps: int
 
 
 def evolve(
@@ -108,4 +110,6 @@ def evolve(
             time, steps = time + dt, steps + 1
             driving.apply(gas, time, dt)
         energy = np.zeros_like(one) if rays is None else rays.energy.copy()
-        yield Snapshot(until, gas.density.copy(), gas.velocity.copy(), gas.field.copy(), energy, fastest)
+        yield Snapshot(
+            until, gas.density.copy(), gas.velocity.copy(), gas.field.copy(), energy, fastest, steps
+        )
