@@ -101,3 +101,10 @@ def test_one_group_has_no_interval():
     score = card["parameters"]["transport"]["scores"]["accuracy"]
     assert score["low"] is None and score["effective"] is None
     assert card["parameters"]["transport"]["reliability"]["noise"] is None
+
+
+def test_a_class_of_one_simulation_has_no_interval_of_its_recall():
+    entry = scorecard(make(K=5), bootstrap=50)["parameters"]["transport"]  # two, two and one group
+    recalls = [entry["classes"][name]["scores"]["recall"] for name in CLASSES]
+    assert [recall["low"] is None for recall in recalls] == [False, False, True]
+    assert recalls[2]["value"] is not None and entry["confusion"]["share_low"][2] == [None] * 3

@@ -138,10 +138,16 @@ def _each_class(prediction: xr.Dataset, draws: int, seed: int) -> dict[str, Any]
         effective_number(stacked, groups),
     )
     rows = clustered(shares, groups, draws=draws, seed=seed)
+    sizes = [len(np.unique(groups[truth == c])) for c in range(len(names))]
+    # The recall of a class with one simulation is the same in every draw: its spread is not known.
+    alone = np.array(sizes) < 2
+    for bound, share in ((result.low, rows.low), (result.high, rows.high)):
+        bound[PER_CLASS.index("recall"), alone] = np.nan
+        share[alone] = np.nan
     classes = {
         name: {
             "samples": int((truth == c).sum()),
-            "groups": len(np.unique(groups[truth == c])),
+            "groups": sizes[c],
             "scores": {key: score_node(result, effective, (s, c)) for s, key in enumerate(PER_CLASS)},
         }
         for c, name in enumerate(names)
