@@ -118,12 +118,15 @@ def _add(stamp, i0, j0, nx, ny, scale, weights, periodic, image):  # type: ignor
 
 
 @njit(**_OPTIONS)
-def add_exactly(x, y, radii, weights, table, column, sphere, periodic, image):  # type: ignore[no-untyped-def]
-    """Add particles to images; ``x, y, radii`` (n,) in pixels, ``weights`` (n, Q), ``image`` (Q, N, N)."""
+def add_exactly(x, y, radii, weights, table, column, rim, periodic, image):  # type: ignore[no-untyped-def]
+    """Add particles to images; ``x, y, radii`` (n,) in pixels, ``weights`` (n, Q), ``image`` (Q, N, N).
+
+    ``rim`` is 0 for a kernel that ends smoothly, 1 for the sphere, 2 for one that is integrated at all sizes.
+    """
     N = image.shape[1]
     widest = 2 * int(np.ceil(radii.max())) + 3 if len(radii) else 1
     side = widest if periodic else min(widest, N)
-    stamp, edges = np.empty((side, side)), np.empty((2, int(2 * SMALL) + 5))
+    stamp, edges = np.empty((side, side)), np.empty((2, max(side, int(2 * SMALL) + 3) + 2))
     for p in range(len(x)):
         R = radii[p]
         i0, i1 = int(np.floor(x[p] - R)), int(np.floor(x[p] + R))
@@ -140,10 +143,10 @@ def add_exactly(x, y, radii, weights, table, column, sphere, periodic, image):  
             continue
         nx, ny = i1 - i0 + 1, j1 - j0 + 1
         scale = 1.0
-        if R < SMALL:
+        if R < SMALL or rim == 2:
             _integrate(x[p], y[p], R, i0, j0, nx, ny, table, edges, stamp)
         else:
-            if sphere:
+            if rim == 1:
                 _sphere(x[p], y[p], R, i0, j0, nx, ny, table, stamp)
             else:
                 _sample(x[p], y[p], R, i0, j0, nx, ny, column, stamp)

@@ -15,6 +15,8 @@ from skyloom.fields.particles.kernels import KERNELS, tables
 
 Array = NDArray[Any]
 WAYS = ("exact", "nested")
+RIMS = {"sphere": 1, "epanechnikov": 2}
+"""How the rim of a kernel is met, as ``compiled.add_exactly`` counts; 0 for the smooth ones."""
 SHARE = 20_000
 """Particles below which a further thread costs more than it gives."""
 
@@ -42,7 +44,7 @@ def deposit(
         radii: Radii at which the kernel ends [pixels], shape ``(n,)``; 0 is a point.
         weights: What is shared out, any unit ``u``, shape ``(n,)`` or ``(n, Q)``: all in one pass.
         pixels: Side of the map.
-        kernel: ``sphere`` (uniform ball) or ``spline`` (cubic spline).
+        kernel: ``sphere`` (uniform ball), ``spline`` (cubic), ``wendland`` (C2) or ``epanechnikov``.
         periodic: Whether opposite edges of the map touch. If not, what falls outside is left out.
         way: ``exact`` or ``nested``.
         threads: Threads, each with its own map; one per core if not given.
@@ -128,7 +130,7 @@ def _exactly(
     table = tables(kernel)
 
     def add(x: Array, y: Array, radii: Array, weights: Array, image: Array) -> None:
-        add_exactly(x, y, radii, weights, table.corner, table.column, kernel == "sphere", periodic, image)
+        add_exactly(x, y, radii, weights, table.corner, table.column, RIMS.get(kernel, 0), periodic, image)
 
     return _added(particles, threads, (particles[3].shape[1], pixels, pixels), add)
 

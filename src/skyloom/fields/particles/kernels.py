@@ -10,7 +10,8 @@ inside the cylinder of radius :math:`r` is :math:`m(r) = 1 - 4\pi\int_0^{\sqrt{1
 
 and the mass in any pixel is a sum of four values of :math:`H`, so that pixels that cover the particle hold
 its whole mass whatever their size. ``sphere`` is the uniform ball, as a Voronoi cell is drawn; ``spline`` is
-the cubic spline of Monaghan & Lattanzio (1985) in the convention where the support is the radius.
+the cubic spline of Monaghan & Lattanzio (1985) in the convention where the support is the radius;
+``wendland`` is Wendland's C2, as in SWIFT, and ``epanechnikov`` falls as ``1 - q²``, as in py-sphviewer2.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from skyloom.errors import UsageError, nearest
 
 Array = NDArray[Any]
-KERNELS = ("sphere", "spline")
+KERNELS = ("sphere", "spline", "wendland", "epanechnikov")
 CELLS = 256
 """Intervals of the table of ``H`` along each axis."""
 STEPS = 4096
@@ -46,7 +47,7 @@ def weight(q: Array, kernel: str) -> Array:
 
     Args:
         q: Distance over radius, any shape.
-        kernel: ``sphere`` or ``spline``.
+        kernel: One of ``KERNELS``.
 
     Returns:
         Density [1 / radius³], the shape of ``q``; zero beyond 1.
@@ -56,14 +57,18 @@ def weight(q: Array, kernel: str) -> Array:
 
     Example:
         >>> q = (np.arange(1000) + 0.5) / 1000
-        >>> [round(float((4 * np.pi * q**2 * weight(q, k)).mean()), 4) for k in ("sphere", "spline")]
-        [1.0, 1.0]
+        >>> [round(float((4 * np.pi * q**2 * weight(q, k)).mean()), 4) for k in KERNELS]
+        [1.0, 1.0, 1.0, 1.0]
     """
     if kernel == "sphere":
         return np.asarray(np.where(q <= 1, 3 / (4 * np.pi), 0.0))
     if kernel == "spline":
         inner = 1 - 6 * q**2 * (1 - q)
         return np.asarray(8 / np.pi * np.where(q < 0.5, inner, 2 * np.maximum(1 - q, 0) ** 3))
+    if kernel == "wendland":
+        return np.asarray(21 / (2 * np.pi) * np.maximum(1 - q, 0) ** 4 * (1 + 4 * q))
+    if kernel == "epanechnikov":
+        return np.asarray(15 / (8 * np.pi) * np.maximum(1 - q**2, 0))
     raise UsageError(f"the kernel {kernel!r} is unknown", hint=nearest(kernel, KERNELS))
 
 
@@ -86,7 +91,7 @@ def column_density(s: Array, kernel: str) -> Array:
 
     Args:
         s: Projected distance over radius, any shape.
-        kernel: ``sphere`` or ``spline``.
+        kernel: One of ``KERNELS``.
 
     Returns:
         Column density [1 / radius²], the shape of ``s``; zero beyond 1.
@@ -103,7 +108,7 @@ def enclosed(r: Array, kernel: str) -> Array:
 
     Args:
         r: Radius of the cylinder over the particle's, any shape.
-        kernel: ``sphere`` or ``spline``.
+        kernel: One of ``KERNELS``.
 
     Returns:
         Mass from 0 to 1, the shape of ``r``.
@@ -115,12 +120,12 @@ def enclosed(r: Array, kernel: str) -> Array:
     return np.asarray(1 - 4 * np.pi * _along(np.minimum(r, 1.0), kernel, 2))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=len(KERNELS))
 def tables(kernel: str) -> Tables:
     """Return the tables from which particles are deposited.
 
     Args:
-        kernel: ``sphere`` or ``spline``.
+        kernel: One of ``KERNELS``.
 
     Returns:
         ``Tables(corner, column)``; a quarter of the mass lies over the whole quadrant.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skyloom.fields.particles.kernels import tables
+from skyloom.fields.particles.kernels import KERNELS, tables
 
 Array = NDArray[Any]
 SMALLEST = 2.5
@@ -64,12 +64,12 @@ def nest(pixels: int, largest: float, periodic: bool) -> Nest:
     return Nest(np.concatenate([[0], np.cumsum(sides[:-1] ** 2)]), sides)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=len(KERNELS))
 def stamps(kernel: str) -> Array:
     """Return the stamps of a kernel, shape ``(RADII, OFFSETS, OFFSETS, SIDE, SIDE)``.
 
     Args:
-        kernel: ``sphere`` or ``spline``.
+        kernel: One of ``KERNELS``.
 
     Example:
         >>> masses = stamps("spline").sum(axis=(-2, -1))

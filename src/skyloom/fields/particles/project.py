@@ -45,7 +45,7 @@ def project(
         sums: Name -> what is added up, shape ``(n,)`` [u], such as the mass.
         means: Name -> ``(values, weight)``: values of shape ``(n,)``, and the name of the sum that weighs
             them, or ``volume``.
-        kernel: ``sphere`` for Voronoi cells, ``spline`` for SPH.
+        kernel: ``sphere`` for Voronoi cells, ``spline`` or ``wendland`` for SPH; as in ``deposit``.
         box: Side of the periodic box [l]. A view of the whole box that is not turned is periodic itself;
             otherwise each particle is seen once, at its image nearest to the centre.
         way: ``exact`` or ``nested``, as in ``deposit``.
