@@ -17,7 +17,9 @@ from skyloom.methods.cross_entropy import CrossEntropy
 from skyloom.methods.posterior import Posterior
 from skyloom.methods.supervised import MeanSquared, Moments
 
-METHODS = [entry.name for entry in entry_points(group="skyloom.method")]
+METHODS = [
+    entry.name for entry in entry_points(group="skyloom.method") if "ensembles" not in entry.load().answers
+]
 SMALL = {"net": {"name": "resnet", "width": 4, "dropout": 0.2}}
 #: Methods that need another network than that.
 OWN = {"regression": {"net": {"name": "unet", "width": 4, "depth": 2}, "ssim": 0.1}}

@@ -6,6 +6,7 @@ steps; ``load_run`` opens a trained run for predictions.
 
 from skyloom.api.all_in_one import compare, comparison, headline, run
 from skyloom.api.data import samples
+from skyloom.api.emulating import read_points, read_table, sample
 from skyloom.api.fetching import fetch
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, import_weights, inspect, make
@@ -34,8 +35,11 @@ __all__ = [
     "make",
     "predict",
     "predicted",
+    "read_points",
+    "read_table",
     "report",
     "run",
+    "sample",
     "samples",
     "scorecard",
     "split",

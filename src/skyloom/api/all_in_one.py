@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skyloom.api.emulating import ensemble_rows, ensemble_scores
 from skyloom.api.judging import evaluate, explain, report
 from skyloom.api.progress import counting
 from skyloom.api.training import train
@@ -88,6 +89,8 @@ def headline(folder: Path) -> list[tuple[str, ...]]:
         their balanced and their plain accuracy.
     """
     metrics = _metrics(folder)
+    if metrics.get("answers") == "ensembles":
+        return ensemble_rows(metrics)
     columns = [
         (name, score) for name in metrics["parameters"] for score in _SHOWN[metrics.get("headline", "r2")]
     ]
@@ -124,6 +127,8 @@ def compare(folders: list[Path]) -> list[dict[str, Any]]:
             "samples": metrics["samples"],
             "groups": metrics["groups"],
         }
+        if metrics.get("answers") == "ensembles":
+            row |= ensemble_scores(metrics)
         for name, found in metrics["parameters"].items():
             for score in _COMPARED:
                 if score in found["scores"]:
@@ -168,8 +173,10 @@ def _one(recipe: Recipe, folder: Path, *, resume: bool, force: bool, progress: s
     if resume and _evaluated(folder):
         found: dict[str, Any] = read_json(folder / TEST)
         return found
-    evaluate(folder, "validation")
-    return evaluate(folder, "test")
+    # Drawing takes long, and nothing of an emulator is fitted on what the validation side's samples show.
+    if recipe.task["name"] != "emulate":
+        evaluate(folder, "validation")
+    return evaluate(folder, "test", progress=progress)
 
 
 def _transferred(recipe: Recipe, folder: Path, *, progress: str | None) -> None:
@@ -197,7 +204,7 @@ def _explained(folder: Path) -> bool:
 
 def _has_spread(metrics: dict[str, Any]) -> bool:
     """Whether the seeds were joined already, by a call that this one goes on from."""
-    first = next(iter(metrics["parameters"].values()))
+    first: dict[str, Any] = next(iter(metrics["parameters"].values()), {"scores": {}})
     return any("seeds" in (score or {}) for score in first["scores"].values())
 
 

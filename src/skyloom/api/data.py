@@ -17,6 +17,7 @@ from skyloom.errors import DataError, nearest
 from skyloom.fields import store
 from skyloom.fields.project import cut
 from skyloom.fields.selection import balance, select
+from skyloom.runs import atomic_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -174,3 +175,15 @@ def data_folder() -> Path:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def write_dataset(path: Path, ds: xr.Dataset) -> None:
+    """Write a dataset as netCDF-4, atomically; folders are made.
+
+    Args:
+        path: The file.
+        ds: What to write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as whole:
+        ds.to_netcdf(whole, engine="h5netcdf")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import registry
-from skyloom.api.data import BLOCK, Samples, check_same_data, samples
+from skyloom.api.data import BLOCK, Samples, check_same_data, samples, write_dataset
+from skyloom.api.emulating import evaluate_ensemble
 from skyloom.api.trained import Run, load_run, timed_outputs
 from skyloom.errors import DataError, UsageError, nearest
 from skyloom.evaluate.floors import label_noise
@@ -17,7 +18,7 @@ from skyloom.evaluate.repair import fit_repair
 from skyloom.evaluate.scorecard import as_json, scorecard
 from skyloom.evaluate.shift import LEVEL, Shift, in_words
 from skyloom.fields import store
-from skyloom.runs import SIDES, atomic_path, write_text
+from skyloom.runs import SIDES, write_text
 from skyloom.tasks import classes, translate
 from skyloom.tasks import prediction as numbers
 
@@ -34,7 +35,7 @@ _SUMMARIES = {
 SEED = 0  #: of posterior draws and of the choice of maps to explain
 
 
-def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
+def evaluate(path: Path, side: str = "test", *, progress: str | None = None) -> dict[str, Any]:
     """Judge a trained run on one side and write ``evaluate/<side>/``.
 
     The repair of its errors is fitted on the validation side first, so a look at the test side never changes
@@ -43,6 +44,7 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     Args:
         path: The run's folder.
         side: ``validation`` or ``test``.
+        progress: ``quiet`` for no bar while an emulator draws and is judged.
 
     Returns:
         The content of ``metrics.json``.
@@ -56,6 +58,8 @@ def evaluate(path: Path, side: str = "test") -> dict[str, Any]:
     run, data = finished(path)
     if run.task.answers == "fields":
         return _evaluate_fields(run, data, side)
+    if run.task.answers == "ensembles":
+        return evaluate_ensemble(run, data, side, progress=progress)
     run.calibration = None
     raw, _ = _predicted(run, data, "validation")
     run.calibration = fit_repair(raw, run.task.levels)
@@ -382,15 +386,3 @@ def labels(specs: list[dict[str, Any]]) -> list[str]:
         tags = [f"{spec[key]}" if key == spec["name"] else f"{key}={spec[key]}" for key in apart]
         found.append("-".join([spec["name"], *tags]))
     return found
-
-
-def write_dataset(path: Path, ds: xr.Dataset) -> None:
-    """Write a dataset as netCDF-4, atomically; folders are made.
-
-    Args:
-        path: The file.
-        ds: What to write.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as whole:
-        ds.to_netcdf(whole, engine="h5netcdf")

@@ -12,7 +12,7 @@ import numpy as np
 
 from skyloom import recipe as recipes
 from skyloom import registry
-from skyloom.errors import DataError, nearest
+from skyloom.errors import DataError, UsageError, nearest
 from skyloom.evaluate.repair import Repair, repair_from_state
 from skyloom.evaluate.scorecard import as_json
 from skyloom.evaluate.shift import Shift, Verdict
@@ -25,7 +25,8 @@ from skyloom.units import convert
 if TYPE_CHECKING:
     import xarray as xr
 
-    from skyloom.methods.base import Method
+    from skyloom.api.emulating import Points
+    from skyloom.methods.base import Learner
     from skyloom.recipe import Recipe
     from skyloom.tasks.base import Task
 
@@ -56,7 +57,7 @@ class Run:
     folder: RunFolder
     recipe: Recipe
     task: Task
-    method: Method
+    method: Any
     transforms: FieldTransforms
     calibration: Repair | None
     shift: Shift | None
@@ -107,11 +108,38 @@ class Run:
             DataError: A field is missing, or its maps are not finite.
             UnitError: The unit of a field is of another kind than that of the training.
         """
+        if self.task.answers == "ensembles":
+            raise UsageError(
+                f"{self.folder.path} is an emulator: it draws maps and answers for none",
+                hint=f'skyloom sample {self.folder.path} --parameters "..." -n 64',
+            )
         maps = {name: self._field(ds, name) for name in self.recipe.inputs}
         table = ds.drop_vars(list(ds.data_vars))
         found = self.interpret(self.outputs(maps, seed=seed), table)
         found.attrs["note"] = self._note(ds)
         return self.compared(found, maps)[0]
+
+    def sample(
+        self, parameters: Points | None, n: int = 1, *, seed: int = 0, steps: int | None = None
+    ) -> xr.Dataset:
+        """Draw new maps, for a run of task ``emulate``.
+
+        Args:
+            parameters: Conditions by name, in their units, a class by name or code: one point, columns of
+                equal length, or a list of points; None for an emulator without conditions.
+            n: Maps at each point.
+            seed: Every draw follows from it and from the number of the map.
+            steps: Steps of the sampler; None for those of the recipe.
+
+        Returns:
+            A field set of ``n`` maps for each point, one point after the other, in the units of the fields.
+
+        Raises:
+            UsageError: The run draws nothing, or a condition is missing, unknown or no class.
+        """
+        from skyloom.api.emulating import draw, expand
+
+        return draw(self, expand(parameters, n), seed=seed, steps=steps)
 
     def compared(
         self, prediction: xr.Dataset, maps: dict[str, np.ndarray]
@@ -244,9 +272,9 @@ def load_run(path: Path | str) -> Run:
     )
 
 
-def make_method(recipe: Recipe, data: list[int]) -> Method:
+def make_method(recipe: Recipe, data: list[int]) -> Learner:
     """Return the recipe's method, untrained; ``data`` is (channels, targets, pixels)."""
-    method: Method = registry.build(recipe.method, "method", data=tuple(data))
+    method: Learner = registry.build(recipe.method, "method", data=tuple(data))
     return method
 
 

@@ -88,6 +88,8 @@ def train(
             seen["about"] = {name: data.reader.field_attrs(name) for name in recipe.targets}
         run.write_json("transforms.json", seen)
         run.write_json("task.json", task.state())
+        if task.answers == "ensembles":
+            run.write_json("emulator.json", _inherited(data))
         run.record(
             inputs=_inputs(data),
             data=data_facts(data),
@@ -127,6 +129,8 @@ def check_answers(recipe: Recipe) -> None:
                     f"{key} of the recipe names {named[0]['name']!r}, which has no answer for fields",
                     hint=f"leave {key} empty: {why} always there",
                 )
+    if task.answers == "ensembles":
+        _check_emulator(recipe)
     for kind, spec in [("method", recipe.method), *(("baseline", b) for b in recipe.evaluate.baselines)]:
         found: dict[str, Any] = {name: registry.get(name, kind) for name in registry.names(kind)}
         if task.answers not in found[spec["name"]].answers:
@@ -136,6 +140,21 @@ def check_answers(recipe: Recipe) -> None:
                 " not predict",
                 hint=f"use one of {', '.join(able)}",
             )
+
+
+def _check_emulator(recipe: Recipe) -> None:
+    """Refuse what has no meaning for maps that are drawn, and transforms that cannot be undone."""
+    from skyloom.tasks.emulate import refuse_what_cannot_be_undone
+
+    refuse_what_cannot_be_undone(recipe.data.fields)
+    for key, found, why in (
+        ("evaluate.baselines", recipe.evaluate.baselines, "the scorecard brings its own"),
+        ("evaluate.statistics", recipe.evaluate.statistics, "name them in task.statistics"),
+        ("explain", recipe.explain, "explanations are of answers, not of drawn maps"),
+        ("transfer", recipe.transfer, "a generator takes no maps, so there are none to test it on"),
+    ):
+        if found:
+            raise UsageError(f"task 'emulate' has no use for {key}", hint=f"leave it out: {why}")
 
 
 def assign(recipe: Recipe, data: Samples) -> Split:
@@ -191,6 +210,16 @@ def _targets(recipe: Recipe, data: Samples, audited: AuditedSplit) -> tuple[Task
     targets = np.full((len(data.reader), own.shape[1]), np.nan, dtype=np.float32)
     targets[data.rows] = own
     return task, targets
+
+
+def _inherited(data: Samples) -> dict[str, Any]:
+    """Return what generated maps inherit from those that were learnt: attributes of fields and of the box."""
+    attrs = data.reader.attrs
+    kept = {name: attrs[name] for name in ("realism", "box_size", "box_size_unit", "periodic")}
+    return {
+        "fields": {name: data.reader.field_attrs(name) for name in data.fields},
+        "attrs": {**kept, "suite": f"{attrs['suite']}, emulated"},
+    }
 
 
 def _seeded(recipe: Recipe, data: list[int]) -> Any:

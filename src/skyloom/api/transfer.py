@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.api.data import Samples, samples
-from skyloom.api.judging import finished, write_dataset
+from skyloom.api.data import Samples, samples, write_dataset
+from skyloom.api.judging import finished
 from skyloom.api.training import fingerprints
 from skyloom.errors import DataError
 from skyloom.evaluate.scorecard import scorecard

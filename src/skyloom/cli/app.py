@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from skyloom.cli import data, looking, runs, scoring
+from skyloom.cli import data, drawing, looking, runs, scoring
 from skyloom.cli.console import complain, hint
 from skyloom.errors import Interrupted, SkyloomError
 
 RESUMABLE = {"run", "train"}
-REPEATABLE = {"make", "fetch", "import"}
+REPEATABLE = {"make", "fetch", "import", "sample"}
 
 
 class Verbs(TyperGroup):
@@ -83,6 +83,7 @@ for _verb, _name, _panel in (
     (runs.explain, "explain", STEPS),
     (runs.report, "report", STEPS),
     (runs.predict, "predict", STEPS),
+    (drawing.sample, "sample", STEPS),
     (runs.compare, "compare", STEPS),
     (scoring.scorecard, "scorecard", STEPS),
     (data.make, "make", DATA),

@@ -132,6 +132,13 @@ def scores(metrics: Mapping[str, Any]) -> None:
     """
     parameters: Mapping[str, Any] = metrics["parameters"]
     leaky = "  LEAKY split: these numbers flatter" if metrics.get("leaky") else ""
+    if metrics.get("answers") == "ensembles":
+        say(f"{metrics['side']} side: {metrics['generated']} generated, {metrics['samples']} real{leaky}")
+        from skyloom.api.emulating import ensemble_rows
+
+        header, *cells = ensemble_rows(metrics)
+        table(header, cells)
+        return
     say(f"{metrics['side']} side: {metrics['samples']} samples of {metrics['groups']} groups{leaky}")
     if any("classes" in told for told in parameters.values()):
         for target, told in parameters.items():

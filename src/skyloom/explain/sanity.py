@@ -257,5 +257,5 @@ def untrained_twin(method: Method, generator: torch.Generator) -> Method:
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        twin = rebuild(method.spec)
+        twin: Method = rebuild(method.spec)
     return twin.to(method.device)

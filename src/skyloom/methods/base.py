@@ -47,8 +47,8 @@ def prediction_mode(module: nn.Module) -> Iterator[None]:
             layer.training = training
 
 
-class Method(lightning.LightningModule, ABC):
-    """Base of the methods: a network, a loss, and predictions with or without errors.
+class Learner(lightning.LightningModule, ABC):
+    """What every method has, whatever it learns: checked batches, logged losses, an optimiser, a spec.
 
     Args:
         in_channels: Channels of the maps.
@@ -58,7 +58,7 @@ class Method(lightning.LightningModule, ABC):
 
     Attributes:
         name: The name in the registry.
-        answers: What it can predict, of ``parameters`` and ``classes``: a task asks for one of them.
+        answers: What it can give, of ``parameters``, ``classes`` and ``ensembles``: a task asks for one.
         spec: JSON from which `rebuild` makes the same module.
         optimisation: Makes the optimiser (or any value that Lightning's ``configure_optimizers`` may return)
             from the weights; None gives AdamW with a learning rate of 1e-3.
@@ -74,32 +74,12 @@ class Method(lightning.LightningModule, ABC):
         self.optimisation: Callable[[Iterable[nn.Parameter]], Any] | None = None
 
     @abstractmethod
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return the predicted mean, standardised, ``(B, P)``; differentiable with respect to the maps."""
-
-    @abstractmethod
     def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is minimised and what is logged, both averaged over the batch, shape ``()``.
 
         Args:
             maps: Shape ``(B, C, H, W)``, standardised.
             targets: Shape ``(B, P)``, standardised.
-        """
-
-    @abstractmethod
-    def predict(
-        self, maps: Tensor, *, draws: int = 0, generator: torch.Generator | None = None
-    ) -> dict[str, Tensor]:
-        """Predict with dropout off and running normalisation, without gradients.
-
-        Args:
-            maps: Shape ``(B, C, H, W)``, standardised.
-            draws: Samples of the posterior wanted for each map.
-            generator: Source of the samples, on the device of the maps; None starts one from seed 0.
-
-        Returns:
-            ``mean`` of shape ``(B, P)``, ``sd`` of shape ``(B, P)`` where the method knows it, and
-            ``samples`` of shape ``(B, draws, P)`` where ``draws > 0``; all standardised.
         """
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -138,14 +118,41 @@ class Method(lightning.LightningModule, ABC):
         return registry.build("adamw", "optimiser")(weights)
 
 
-def rebuild(spec: dict[str, Any]) -> Method:
+class Method(Learner):
+    """Base of the methods that answer for a map: a network, a loss, and predictions with or without errors.
+
+    Arguments and attributes are those of `Learner`.
+    """
+
+    @abstractmethod
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the predicted mean, standardised, ``(B, P)``; differentiable with respect to the maps."""
+
+    @abstractmethod
+    def predict(
+        self, maps: Tensor, *, draws: int = 0, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Predict with dropout off and running normalisation, without gradients.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            draws: Samples of the posterior wanted for each map.
+            generator: Source of the samples, on the device of the maps; None starts one from seed 0.
+
+        Returns:
+            ``mean`` of shape ``(B, P)``, ``sd`` of shape ``(B, P)`` where the method knows it, and
+            ``samples`` of shape ``(B, draws, P)`` where ``draws > 0``; all standardised.
+        """
+
+
+def rebuild(spec: dict[str, Any]) -> Any:
     """Make a method from its saved ``spec``; its weights are random until a state dict is loaded.
 
     Args:
         spec: ``{"name": ..., "data": [in_channels, out_features, size], "arguments": {...}}``.
 
     Returns:
-        The method.
+        The method, a `Learner`.
 
     Raises:
         RegistryError: The method, its network or an argument is unknown to this installation.
@@ -155,7 +162,4 @@ def rebuild(spec: dict[str, Any]) -> Method:
         >>> rebuild(spec).out_features
         2
     """
-    method: Method = registry.build(
-        {"name": spec["name"], **spec["arguments"]}, "method", data=tuple(spec["data"])
-    )
-    return method
+    return registry.build({"name": spec["name"], **spec["arguments"]}, "method", data=tuple(spec["data"]))

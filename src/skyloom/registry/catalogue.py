@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "task": "says what is asked and how the answer is judged",
         "method": "says how it is learned",
         "net": "a network",
+        "denoiser": "a network that takes noise away, for diffusion and flow matching",
         "optimiser": "moves the weights",
         "baseline": "a simple competitor that a network has to beat",
         "statistic": "a physics summary of maps",

@@ -22,6 +22,7 @@ from skyloom.report.page import (
     percent,
     with_interval,
 )
+from skyloom.report.scorecards import verdict
 from skyloom.report.words import score_title
 from skyloom.runs.unseen import unseen
 
@@ -79,6 +80,7 @@ class Opening:
 
     question: Markup
     population: Markup
+    verdict: Markup
     results: Sequence[Result]
     coverage: Sequence[Held]
     coverage_title: str
@@ -101,7 +103,8 @@ def opening(run: Artefacts) -> Opening:
     """
     judged = run.judged(run.side)
     missing = []
-    if not judged:
+    card = run.metrics(run.side) or {}
+    if not judged and not card:
         missing.append(
             Missing("The run was not evaluated, so there is no score.", f"skyloom evaluate {run.path}")
         )
@@ -115,6 +118,7 @@ def opening(run: Artefacts) -> Opening:
     return Opening(
         question=question(run.recipe),
         population=population(run),
+        verdict=verdict(card["scorecard"]) if "scorecard" in card else Markup(""),
         results=[result(entry) for entry in judged if entry.own is not None],
         coverage=held,
         coverage_title=f"Do the {'prediction sets' if sets else 'error bars'} hold?",
@@ -143,8 +147,12 @@ def question(recipe: Mapping[str, Any]) -> Markup:
     if task.get("targets"):
         given, wanted = (listed([parameter(name) for name in task[key]]) for key in ("inputs", "targets"))
         return Markup("Which map of {1} belongs to a map of {0}?").format(given, wanted)
-    wanted = listed([parameter(name) for name in asked]) or escape(task.get("name", "?"))
     seen = listed([parameter(name) for name in fields]) or Markup("the field")
+    if task.get("name") == "emulate":
+        names = [*task.get("parameters", []), *([task["label"]] if task.get("label") else [])]
+        at = Markup(" at given {}").format(listed([parameter(name) for name in names])) if names else ""
+        return Markup("What would another map of {}{} look like?").format(seen, at)
+    wanted = listed([parameter(name) for name in asked]) or escape(task.get("name", "?"))
     verb = "are" if len(asked) > 1 else "is"
     removed = any(_name(step) == "remove_mean" for steps in fields.values() for step in steps or [])
     without = ", its mean removed" if removed else ""

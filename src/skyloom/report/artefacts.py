@@ -168,11 +168,11 @@ class Artefacts:
         return self._dataset(f"evaluate/{side}/predictions.nc") if side else None
 
     def examples(self, side: str | None) -> xr.Dataset | None:
-        """A few translated samples as maps: ``input.<field>``, ``truth.<field>``, ``translated.<field>``."""
+        """A few samples as maps: of a translation input, truth and output; of an emulator real and drawn."""
         return self._dataset(f"evaluate/{side}/examples.nc") if side else None
 
     def curves(self, side: str | None) -> xr.Dataset | None:
-        """Spectra ratios, coherence and distributions of a translation."""
+        """The curves by which a translation or an emulator is judged."""
         return self._dataset(f"evaluate/{side}/curves.nc") if side else None
 
     def statistics(self, side: str | None) -> xr.Dataset | None:

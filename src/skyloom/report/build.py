@@ -12,6 +12,7 @@ from skyloom.report.page import Section
 from skyloom.report.sections import (
     class_statistics,
     classes,
+    emulated,
     errors,
     evidence,
     explanations,
@@ -40,6 +41,14 @@ _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     evidence.recipe,
 )
 
+#: Of a run that draws maps: what it drew and how that was judged stands in front of these.
+_EMULATOR: tuple[Callable[[Artefacts], Section | None], ...] = (
+    evidence.data_and_split,
+    training.training,
+    evidence.provenance,
+    evidence.recipe,
+)
+
 
 def build(folder: Path) -> Path:
     """Write the report of a run from the artefacts in its folder.
@@ -62,7 +71,9 @@ def build(folder: Path) -> Path:
         'report.html'
     """
     run = Artefacts(Path(folder))
-    sections = [section for make in _SECTIONS if (section := make(run)) is not None]
+    emulates = (run.recipe.get("task") or {}).get("name") == "emulate"
+    made = [section for make in (_EMULATOR if emulates else _SECTIONS) if (section := make(run)) is not None]
+    sections = [*(emulated.drawn(run) if emulates else ()), *made]
     shown = draw_all(sections, run.path / "figures", leaky=run.leaky)
     page = render("report.html.j2", sections, shown, title=run.name, leaky=run.leaky, opening=opening(run))
     return run.run.write_text("report.html", page)

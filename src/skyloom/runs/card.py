@@ -78,6 +78,8 @@ def _head(recipe: Mapping[str, Any]) -> str:
 def _purpose(recipe: Mapping[str, Any]) -> str:
     task, method = _part(recipe, "task"), _part(recipe, "method")
     what = f"Task `{task.get('name', '?')}`"
+    if task.get("name") == "emulate":
+        return _emulates(recipe)
     asked = [task["label"]] if task.get("label") else task.get("parameters")
     if asked:
         what += f" of {_code(asked)}"
@@ -91,6 +93,14 @@ def _purpose(recipe: Mapping[str, Any]) -> str:
         if isinstance(net, Mapping) and "name" in net
         else f"{what}."
     )
+
+
+def _emulates(recipe: Mapping[str, Any]) -> str:
+    task, method = _part(recipe, "task"), _part(recipe, "method")
+    names = [*(task.get("parameters") or []), *([task["label"]] if task.get("label") else [])]
+    drawn = _code(_part(_part(recipe, "data"), "fields"))
+    at = f" at given {_code(names)}" if names else ""
+    return f"Task `emulate`: draws new maps of {drawn}{at}, learnt by the method `{method.get('name', '?')}`."
 
 
 def _data(run: RunFolder, recipe: Mapping[str, Any]) -> str:
@@ -120,8 +130,23 @@ def _scores(metrics: Mapping[str, Mapping[str, Any]], looks: Mapping[str, int]) 
         times = f"{looks.get(side, 0)} {'time' if looks.get(side) == 1 else 'times'}"
         told = f"On the {side} side: {size}, looked at {times}. Brackets are intervals over simulations."
         blocks.append(told)
-        blocks.append(_table(found.get("parameters") or {}))
+        ensemble = found.get("answers") == "ensembles"
+        blocks.append(_scorecard(found) if ensemble else _table(found.get("parameters") or {}))
     return blocks
+
+
+def _scorecard(metrics: Mapping[str, Any]) -> str:
+    """The scores of drawn maps: beside real against real and the baselines."""
+    rows = [row for row in metrics["scorecard"]["rows"] if row["unit"] != "%"]
+    others = list(rows[0]["baselines"]) if rows else []
+    head = ["score", "of", "generated", "real against real", *(f"baseline {name}" for name in others)]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        name = row["label"] + (f" [{row['unit']}]" if row["unit"] else "")
+        rivals = [_value(row["baselines"][other]) for other in others]
+        lines.append([name, row["of"] or "all", _value(row["generated"]), _value(row["floor"]), *rivals])
+    told = f"{metrics['generated']} maps were drawn, {metrics['seconds_per_sample']:.3g} s each.\n\n"
+    return told + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _table(parameters: Mapping[str, Mapping[str, Any]]) -> str:
@@ -150,6 +175,9 @@ def _limits(metrics: Mapping[str, Mapping[str, Any]], *, leaky: bool) -> str:
     lines = [f"- {_UNSEEN}"]
     if leaky:
         lines.append("- Its scores are of boxes that it has seen.")
+    if metrics.get("test", {}).get("answers") == "ensembles":
+        lines.append("- A score that differs from real against real is a fault of the drawn maps.")
+        return "\n".join(lines)
     coverage = [
         f"`{parameter}` {score.removeprefix('coverage_')} %: {_value(value)}"
         for parameter, found in (metrics.get("test", {}).get("parameters") or {}).items()
@@ -164,6 +192,12 @@ def _limits(metrics: Mapping[str, Mapping[str, Any]], *, leaky: bool) -> str:
 
 
 def _use(run: RunFolder) -> str:
+    if run.has("emulator.json"):
+        asked = run.read_json("task.json")
+        names = [*asked["parameters"], *([asked["label"]] if asked["label"] else [])]
+        point = "{" + ", ".join(f'"{name}": ...' for name in names) + "}" if names else "None"
+        line = f'maps = skyloom.load_run("{run.path.name}").sample({point}, n=64, seed=0)'
+        return f"```python\nimport skyloom\n\n{line}\n```"
     line = f'prediction = skyloom.load_run("{run.path.name}").predict(field_set)'
     return f"```python\nimport skyloom\n\n{line}\n```"
 

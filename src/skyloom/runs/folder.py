@@ -31,6 +31,7 @@ LAYOUT: Mapping[str, str] = {
     "audit.txt": "skyloom train",
     "transforms.json": "skyloom train",
     "task.json": "skyloom train",
+    "emulator.json": "skyloom train",
     "weights": "skyloom train",
     "state": "skyloom train",
     "log.csv": "skyloom train",

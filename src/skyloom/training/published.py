@@ -117,7 +117,7 @@ def method_of(published: Published, size: int) -> Method:
         "data": [published.channels, published.classes, size],
         "arguments": arguments,
     }
-    method = methods.rebuild(spec)
+    method: Method = methods.rebuild(spec)
     own = method.state_dict()
     counted = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
     method.load_state_dict({**counted, **{f"net.{name}": value for name, value in published.state.items()}})

@@ -130,6 +130,6 @@ def rebuild(path: Path) -> Method:
         RegistryError: Its method is not installed.
         ShapeError: The installed method has other weights.
     """
-    method = methods.rebuild(read_header(path)["method"])
+    method: Method = methods.rebuild(read_header(path)["method"])
     load_weights(method, path)
     return method.eval()

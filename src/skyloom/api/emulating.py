@@ -1,0 +1,409 @@
+"""Drawing from a trained emulator, into memory or into a stored set, and judging what it draws."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyloom.api.data import write_dataset
+from skyloom.api.progress import counting
+from skyloom.errors import DataError, UsageError
+from skyloom.evaluate.scorecard import as_json
+from skyloom.fields import store
+from skyloom.tasks.emulate import Condition, Emulate, conditions_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from skyloom.api.data import Samples
+    from skyloom.api.trained import Run
+    from skyloom.evaluate.generated import Scorecard
+
+AT_ONCE = 64  #: maps drawn together; each has a seed of its own, so the number changes nothing
+SHARD = 256  #: maps in a shard of a stored set; what is lost where a drawing is stopped
+SEED = 0  #: of the maps that a side is judged by
+EXAMPLES, COLUMNS = 5, 4  #: points, and maps at each, that the page shows
+GROUPS = 4  #: of the real set, at least, that a scorecard needs
+Progress = Callable[[int, int], None]
+Points = Mapping[str, Condition | Sequence[Condition]] | Sequence[Mapping[str, Condition]]
+
+
+def expand(parameters: Points | None, n: int) -> list[dict[str, Condition]]:
+    """Return the conditions of every map, one point after the other, ``n`` maps at each.
+
+    Args:
+        parameters: One point, a mapping of conditions; columns, a mapping to equally long lists; or a list of
+            points. None for an emulator without conditions.
+        n: Maps at each point.
+
+    Raises:
+        UsageError: ``n`` is less than 1, there is no point, or columns differ in length.
+
+    Example:
+        >>> expand({"sigma_8": [0.7, 0.9], "transport": 2}, 1)
+        [{'sigma_8': 0.7, 'transport': 2}, {'sigma_8': 0.9, 'transport': 2}]
+    """
+    if n < 1:
+        raise UsageError(f"{n} maps at each point", hint="ask for 1 or more")
+    points: list[dict[str, Condition]]
+    if parameters is None:
+        points = [{}]
+    elif isinstance(parameters, Mapping):
+        columns = {name: np.ndim(value) > 0 for name, value in parameters.items()}
+        lengths = {name: np.size(parameters[name]) for name, listed in columns.items() if listed}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise UsageError(
+                f"the conditions have different numbers of values: {told}",
+                hint="give one value, or as many of each",
+            )
+        count = next(iter(lengths.values()), 1)
+        points = [
+            {name: np.asarray(value).ravel()[row if columns[name] else 0].item()
+             for name, value in parameters.items()}
+            for row in range(count)
+        ]  # fmt: skip
+    else:
+        points = [dict(point) for point in parameters]
+    if not points:
+        raise UsageError("there is no point to draw maps at", hint='for instance {"transport": 2}')
+    return [point for point in points for _ in range(n)]
+
+
+def draw(
+    run: Run,
+    points: Sequence[Mapping[str, Condition]],
+    *,
+    seed: int = 0,
+    first: int = 0,
+    steps: int | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Return a map for each point, a field set in physical units; the work of ``Run.sample``.
+
+    Args:
+        run: A run of task ``emulate``.
+        points: Conditions of each map.
+        seed: With the number of the map it gives the noise that the map begins as.
+        first: Number of the first map; a long set may be drawn in parts.
+        steps: Steps of the sampler; None for those of the recipe.
+        progress: Called with (maps done, all).
+
+    Raises:
+        UsageError: The run is no emulator, or a condition is missing, unknown or no class.
+    """
+    import torch
+
+    task, about = emulator(run), run.folder.read_json("emulator.json")
+    table = task.table(points, first=first)
+    table.attrs = {**about["attrs"], "fields": json.dumps(about["fields"])}
+    conditions = torch.from_numpy(task.targets(table))
+    method: Any = run.method
+    parts = []
+    for start in range(0, len(points), AT_ONCE):
+        here = conditions[start : start + AT_ONCE]
+        seeds = [_map_seed(seed, first + start + i) for i in range(len(here))]
+        generators = [torch.Generator().manual_seed(own) for own in seeds]
+        parts.append(method.sample(here, generator=generators, steps=steps).numpy())
+        if progress is not None:
+            progress(start + len(here), len(points))
+    maps = np.concatenate(parts)
+    names = run.recipe.data.fields
+    restored = run.transforms.inverse({name: maps[:, c] for c, name in enumerate(names)}, {})
+    return task.interpret(restored, table, leaky=run.split.leaky)
+
+
+def sample(
+    path: Path,
+    parameters: Points | None,
+    n: int,
+    out: Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Draw maps into a stored field set; a call that was stopped goes on where it was.
+
+    Args:
+        path: A run of task ``emulate``.
+        parameters: As ``Run.sample``.
+        n: Maps at each point.
+        out: Folder of the field set.
+        seed: Every draw follows from it.
+        steps: Steps of the sampler; None for those of the recipe.
+        progress: Called with (maps done, all).
+
+    Returns:
+        ``out``.
+
+    Raises:
+        UsageError: As ``Run.sample``.
+        StoreError: The folder holds another set.
+    """
+    from skyloom.api.trained import load_run
+    from skyloom.runs import input_file
+
+    run, points = load_run(path), expand(parameters, n)
+    emulator(run).table(points)  # a wrong condition is told before anything is drawn
+    weights = input_file(run.folder.path_of("weights/best.safetensors"))["sha256"]
+    identity = json.dumps({"weights": weights, "seed": seed, "steps": steps, "points": points})
+    writer = store.ShardWriter(out, draw(run, points[:1], seed=seed, steps=1), identity=identity)
+    starts, finished = range(0, len(points), SHARD), writer.done()
+    for index, start in enumerate(starts):
+        here = points[start : start + SHARD]
+        if index not in finished:
+            writer.write(index, draw(run, here, seed=seed, first=start, steps=steps))
+        if progress is not None:
+            progress(start + len(here), len(points))
+    writer.finish(shards=len(starts))
+    return out
+
+
+def evaluate_ensemble(run: Run, data: Samples, side: str, *, progress: str | None = None) -> dict[str, Any]:
+    """Draw maps at the conditions of a side, judge them, and write ``evaluate/<side>/``.
+
+    Args:
+        run: A run of task ``emulate``.
+        data: Its samples.
+        side: The side whose real maps are held against generated ones.
+        progress: ``quiet`` for no bar.
+
+    Returns:
+        The content of ``metrics.json``.
+    """
+    task, folder = emulator(run), run.folder.path_of(f"evaluate/{side}")
+    rows = data.rows_of(run.split.sides[side])
+    real = _real(data, rows, task.independent)
+    kinds = len(np.unique(real["group"].values))
+    if kinds < GROUPS:
+        raise DataError(
+            f"the {side} side has {kinds} independent {task.independent}s; a scorecard needs {GROUPS}",
+            hint="give that side more simulations, or see 'independent' of task emulate",
+        )
+    looks = run.folder.look(side)
+    table = data.reader.table.isel(sample=rows)
+    chosen = _spread(len(rows), task.samples)
+    points = [conditions_of(table, task.names)[row] for row in chosen]
+    begin = time.perf_counter()
+    with counting("samples", progress) as count:
+        generated = draw(run, points, seed=SEED, progress=count)
+    seconds = (time.perf_counter() - begin) / len(points)
+    card = _judged(run, data, real, generated, seconds, progress)
+    _store_again(generated, folder / "samples")
+    write_dataset(folder / "examples.nc", _examples(task, real, generated))
+    card.write(folder)
+    metrics: dict[str, Any] = as_json(
+        {
+            "answers": "ensembles",
+            "side": side,
+            "leaky": run.split.leaky,
+            "samples": len(rows),
+            "groups": len(np.unique(table["group"].values)),
+            "looks": looks,
+            "generated": len(points),
+            "seconds_per_sample": seconds,
+            "parameters": {},
+            "independent": task.independent,
+            "scorecard": card.numbers,
+        }
+    )
+    run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
+    run.folder.mark("evaluated", side=side)
+    return metrics
+
+
+def emulator(run: Run) -> Emulate:
+    """Return the task of a run that draws maps.
+
+    Args:
+        run: A run.
+
+    Raises:
+        UsageError: It answers for maps instead.
+    """
+    if not isinstance(run.task, Emulate):
+        raise UsageError(
+            f"{run.folder.path} is a run of task '{run.recipe.task['name']}', which draws nothing",
+            hint=f"skyloom predict {run.folder.path} FIELD_SET",
+        )
+    return run.task
+
+
+def ensemble_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the scorecard of an evaluation as a table, header first; per cents stand on the page.
+
+    Args:
+        metrics: ``metrics.json`` of an emulator.
+    """
+    card = metrics["scorecard"]
+    rows = [row for row in card["rows"] if row["unit"] != "%"]
+    others = list(rows[0]["baselines"]) if rows else []
+    table: list[tuple[str, ...]] = [("score", "of", "generated", "real halves", *others, "verdict")]
+    words = {True: "as real", False: "differs", None: "–"}
+    for row in rows:
+        ends = [row["floor"][end] for end in ("low", "high")]
+        floor = f"{_short(row['floor']['value'])} [{_short(ends[0])}, {_short(ends[1])}]"
+        own = row["generated"]
+        bounds = "" if own["low"] is None else f" [{_short(own['low'])}, {_short(own['high'])}]"
+        name = row["label"] + (f" [{row['unit']}]" if row["unit"] else "")
+        cells = (_short(row["baselines"][other]["value"]) for other in others)
+        table.append((name, row["of"], _short(own["value"]) + bounds, floor, *cells, words[row["real"]]))
+    return table
+
+
+def ensemble_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return key to generated score of every row of the scorecard, for a table of runs.
+
+    Args:
+        metrics: ``metrics.json`` of an emulator.
+    """
+    rows = metrics["scorecard"]["rows"]
+    return {row["key"]: row["generated"]["value"] for row in rows if row["unit"] != "%"}
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def read_points(text: str) -> dict[str, Condition | list[Condition]]:
+    """Read conditions as the command line takes them.
+
+    Args:
+        text: ``name=value`` separated by commas, or by blanks.
+
+    Raises:
+        UsageError: A part has no ``=``.
+
+    Example:
+        >>> read_points("Omega_m=0.3,transport=MHD")
+        {'Omega_m': 0.3, 'transport': 'MHD'}
+    """
+    points: dict[str, Condition | list[Condition]] = {}
+    for part in filter(None, re.split(r"[,\s]+", text)):
+        name, equals, value = part.partition("=")
+        if not equals or not name or not value:
+            raise UsageError(
+                f"{part!r} is no condition", hint='write name=value, for instance --parameters "transport=2"'
+            )
+        points[name] = _number(value)
+    return points
+
+
+def read_table(path: Path) -> list[dict[str, Condition]]:
+    """Read points from a table file: a header with the names of the conditions, then a point a line.
+
+    Args:
+        path: Columns separated by commas, tabs or blanks; lines that begin with ``#`` are left out.
+
+    Raises:
+        DataError: The file cannot be read, or a line has too few values.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}", hint="give a text table") from error
+    rows = [re.split(r"[,\s]+", line.strip()) for line in lines if line.strip() and line.lstrip()[0] != "#"]
+    if len(rows) < 2:
+        raise DataError(f"{path} holds no point", hint="a line of names, then a point a line")
+    names = rows[0]
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(names):
+            raise DataError(f"{path}: point {number} has {len(row)} values for {len(names)} names")
+    return [{name: _number(value) for name, value in zip(names, row, strict=True)} for row in rows[1:]]
+
+
+def _number(text: str) -> Condition:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _map_seed(seed: int, number: int) -> int:
+    """Return the seed of one map: independent for every seed and number."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _spread(n: int, wanted: int | None) -> np.ndarray:
+    """Return rows of a side in equal steps: its order is by simulation, so all have their share."""
+    return np.arange(n) if wanted is None else (np.arange(wanted) * n // wanted) % n
+
+
+def _real(data: Samples, rows: np.ndarray, independent: str) -> xr.Dataset:
+    ds = store.open(data.reader.folder)[list(data.fields)].isel(sample=rows)
+    return ds.assign_coords(group=("sample", ds[independent].values)).load()
+
+
+def _judged(
+    run: Run, data: Samples, real: xr.Dataset, generated: xr.Dataset, seconds: float, progress: str | None
+) -> Scorecard:
+    from skyloom.evaluate.generated import judge
+
+    task = emulator(run)
+    train = _real(data, data.rows_of(run.split.sides["train"]), "group")
+    with counting("scorecard", progress) as count:
+        card = judge(
+            real,
+            generated,
+            train=train,
+            parameters=task.names or None,
+            statistics=task.statistics,
+            seconds_per_sample=seconds,
+            seed=run.recipe.evaluate.seed,
+            network=bool(task.parameters),
+            progress=count,
+        )
+    # Codes of classes are no scale: a slope along them means nothing.
+    card.numbers["rows"] = [
+        row for row in card.numbers["rows"] if (row["section"], row["label"]) != ("response", task.label)
+    ]
+    return card
+
+
+def _examples(task: Emulate, real: xr.Dataset, generated: xr.Dataset) -> xr.Dataset:
+    """Return some real maps beside some that were drawn at the same, or the nearest, conditions."""
+    import xarray as xr
+
+    targets = {"real": task.targets(real), "generated": task.targets(generated)}
+    points = np.unique(targets["generated"], axis=0)
+    if len(points) > EXAMPLES:
+        points = points[np.linspace(0, len(points) - 1, EXAMPLES).round().astype(int)]
+    sets = {"real": real, "generated": generated}
+    chosen = {
+        kind: np.stack([_nearest(targets[kind], point, len(points)) for point in points]) for kind in sets
+    }
+    data = {
+        name: (
+            ("kind", "point", "column", "y", "x"),
+            np.stack([sets[kind][name].values[rows] for kind, rows in chosen.items()]),
+            {"units": str(real[name].attrs["units"])},
+        )
+        for name in map(str, generated.data_vars)
+    }
+    first = chosen["generated"][:, 0]
+    words = [task.words({name: float(generated[name].values[row]) for name in task.names}) for row in first]
+    return xr.Dataset(data, coords={"kind": list(chosen), "point": words})
+
+
+def _nearest(targets: np.ndarray, point: np.ndarray, points: int) -> np.ndarray:
+    """Return rows whose conditions are nearest to a point, spread over those that are as near."""
+    count = min(COLUMNS, len(targets))
+    order = np.argsort(np.square(targets - point).sum(axis=1), kind="stable")
+    near: np.ndarray = np.sort(order[: max(count, len(targets) // points)])
+    return np.asarray(near[np.linspace(0, len(near) - 1, count).round().astype(int)])
+
+
+def _store_again(ds: xr.Dataset, folder: Path) -> None:
+    """Store a set in the place of that of an earlier evaluation."""
+    import shutil
+
+    if folder.exists():
+        shutil.rmtree(folder)
+    store.write(ds, folder)

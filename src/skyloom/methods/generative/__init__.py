@@ -1,0 +1,1 @@
+"""Methods that draw new maps; schedule, denoiser and sampler are separate pieces."""

@@ -1,0 +1,230 @@
+"""What every generator is: a method that learns maps given conditions, and draws new ones.
+
+All have one interface, ``sample(conditions, generator=...)``. Those that denoise share the rest: conditions
+are hidden from the network in a share of the training, so that it knows the maps of all conditions together
+as well, and samples can be pushed away from those (classifier-free guidance, Ho & Salimans 2022,
+arXiv:2207.12598).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from skyloom import registry
+from skyloom.errors import ShapeError, UsageError
+from skyloom.methods.base import Batch, Learner, prediction_mode
+from skyloom.methods.generative.denoising import (
+    Denoised,
+    Denoiser,
+    Generators,
+    Step,
+    Target,
+    amplitudes,
+    denoised,
+    gaussian,
+    learnt,
+)
+from skyloom.methods.generative.schedule import Schedule
+from skyloom.registry import Kind
+
+DenoiserNet = Annotated[dict[str, Any], Kind("denoiser")]
+VALIDATION_SEED = 7919  # noise of the validation is the same in every epoch: its loss then compares weights
+
+
+class Generative(Learner):
+    """Base of the generators.
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of conditions ``P``.
+        size: Side length of the maps, pixels.
+        arguments: The recipe arguments, JSON values with every default written out.
+    """
+
+    answers: ClassVar[tuple[str, ...]] = ("ensembles",)
+
+    def __init__(self, in_channels: int, out_features: int, size: int, arguments: dict[str, Any]) -> None:
+        super().__init__(in_channels, out_features, size, arguments)
+        self.shape = (in_channels, size, size)
+
+    @abstractmethod
+    def sample(
+        self,
+        conditions: Tensor,
+        *,
+        generator: Generators | None = None,
+        steps: int | None = None,
+        done: Step | None = None,
+    ) -> Tensor:
+        """Draw a map for each row of conditions, without gradients.
+
+        Args:
+            conditions: Shape ``(B, P)``, standardised, on the device of the weights.
+            generator: Source of the noise, or one for each map; None starts one from seed 0.
+            steps: Steps of the sampler; None for those of the recipe.
+            done: Called with (steps done, steps).
+
+        Returns:
+            Maps, shape ``(B, C, H, W)``, standardised.
+
+        Raises:
+            ShapeError: The conditions are not ``(B, P)``.
+            UsageError: Fewer than one step.
+        """
+
+    def check_conditions(self, conditions: Tensor) -> None:
+        """Raise ShapeError unless the conditions are ``(B, P)``."""
+        if conditions.ndim != 2 or conditions.shape[1] != self.out_features:
+            raise ShapeError(
+                f"method {self.name!r} was built for conditions of shape (B, {self.out_features}), found"
+                f" {tuple(conditions.shape)}",
+                hint="give every parameter, and one column for each class",
+            )
+
+
+class Denoising(Generative):
+    """Base of the generators that learn to take noise away.
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of conditions ``P``.
+        size: Side length of the maps, pixels.
+        arguments: As above; ``net``, ``drop``, ``steps`` and ``guidance`` are used here.
+        schedule: How maps turn into noise.
+        target: What the network gives.
+
+    Raises:
+        UsageError: ``drop`` is not a share, or guidance is asked for without it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_features: int,
+        size: int,
+        arguments: dict[str, Any],
+        *,
+        schedule: Schedule,
+        target: Target,
+    ) -> None:
+        super().__init__(in_channels, out_features, size, arguments)
+        self.schedule, self.target = schedule, target
+        self.drop, self.steps = float(arguments["drop"]), int(arguments["steps"])
+        self.guidance = float(arguments["guidance"])
+        if not 0 <= self.drop <= 1:
+            raise UsageError(f"drop is {self.drop}", hint="a share of the training between 0 and 1, e.g. 0.1")
+        if self.drop == 0 and self.guidance != 1:
+            raise UsageError(
+                f"guidance is {self.guidance:g} and drop is 0: the network never learns to do without"
+                " conditions",
+                hint="drop them in a share of the training, e.g. drop: 0.1",
+            )
+        self.net = registry.build(arguments["net"], "denoiser", data=self.net_data)
+
+    @property
+    def net_data(self) -> tuple[int, int, int]:
+        """Channels, conditions and size that the network is built for."""
+        return self.shape[0], self.out_features, self.shape[1]
+
+    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean square error of the network's target, at random times, twice."""
+        loss = self.error(maps, targets, None)
+        return loss, loss
+
+    def error(self, x_0: Tensor, conditions: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return the mean square error of the network's target.
+
+        Times are one uniform number a batch plus equal steps, which covers them evenly (Kingma et al. 2021,
+        arXiv:2107.00630).
+
+        Args:
+            x_0: Maps, shape ``(B, C, H, W)``, standardised.
+            conditions: Shape ``(B, P)``, standardised.
+            generator: Source of times, noise and what is dropped; None for torch's own.
+        """
+        B = len(x_0)
+        options: dict[str, Any] = {"generator": generator, "device": x_0.device}
+        even = torch.arange(B, device=x_0.device) / B
+        t = self.schedule.times((even + torch.rand(1, **options)) % 1).to(x_0.dtype)
+        noise = torch.randn(x_0.shape, dtype=x_0.dtype, **options)
+        known = torch.rand(B, **options) >= self.drop
+        alpha, sigma = amplitudes(self.schedule, t, x_0)
+        given: Tensor = self.net(alpha * x_0 + sigma * noise, t, conditions, known=known)
+        return (given - learnt(self.target, x_0, noise, alpha, sigma)).square().mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``validation/loss``, with the same noise in every epoch."""
+        maps, targets = self.check(batch)
+        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
+        with prediction_mode(self):
+            loss = self.validation_error(maps, targets, generator)
+        self.log("validation/loss", loss, batch_size=len(maps), on_epoch=True, sync_dist=True)
+
+    def validation_error(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the loss by which weights are chosen."""
+        return self.error(maps, targets, generator)
+
+    def denoiser(self, conditions: Tensor, guidance: float) -> Denoiser:
+        """Return the network as a denoiser of maps with these conditions.
+
+        Args:
+            conditions: Shape ``(B, P)``, standardised.
+            guidance: Weight ``w`` of ``unconditional + w (conditional - unconditional)``: 0 ignores the
+                conditions, 1 follows them, more exaggerates.
+        """
+        everyone = torch.ones(len(conditions), dtype=torch.bool, device=conditions.device)
+
+        def denoise(x: Tensor, t: Tensor) -> Denoised:
+            if guidance in (0.0, 1.0):
+                given = self.net(x, t, conditions, known=everyone == bool(guidance))
+            else:
+                twice = torch.cat((x, x)), torch.cat((t, t)), torch.cat((conditions, conditions))
+                follow, free = self.net(*twice, known=torch.cat((everyone, ~everyone))).chunk(2)
+                given = free + guidance * (follow - free)
+            alpha, sigma = amplitudes(self.schedule, t, x)
+            return denoised(self.target, given, x, alpha, sigma)
+
+        return denoise
+
+    @abstractmethod
+    def walk(
+        self,
+        denoise: Denoiser,
+        x: Tensor,
+        *,
+        steps: int,
+        generator: Generators | None,
+        done: Step | None,
+    ) -> Tensor:
+        """Walk from noise to maps."""
+
+    def decoded(self, x: Tensor) -> Tensor:
+        """Return the maps that the end of the walk stands for."""
+        return x
+
+    def sample(
+        self,
+        conditions: Tensor,
+        *,
+        generator: Generators | None = None,
+        steps: int | None = None,
+        done: Step | None = None,
+    ) -> Tensor:
+        """Draw maps; see `Generative.sample`."""
+        self.check_conditions(conditions)
+        steps = self.steps if steps is None else steps
+        if steps < 1:
+            raise UsageError(f"a sampler of {steps} steps", hint="give 1 or more, e.g. 50")
+        channels, _, size = self.net_data
+        if generator is None:
+            generator = torch.Generator(conditions.device).manual_seed(0)
+        with prediction_mode(self), torch.no_grad():
+            x = gaussian((len(conditions), channels, size, size), conditions, generator)
+            walked = self.walk(
+                self.denoiser(conditions, self.guidance), x, steps=steps, generator=generator, done=done
+            )
+            return self.decoded(walked)

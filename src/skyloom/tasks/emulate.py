@@ -1,0 +1,358 @@
+"""Emulate: new maps of a sky with these parameters, or of this class.
+
+A generator learns maps given conditions: parameters of the table, standardised on the train side as ``infer``
+does, and one column for each class of a label, as ``classify`` does. What it draws comes back in the units of
+the fields, so every transform must be undone without the map that it was applied to: what takes something out
+of each map and puts it back later (its mean, its histogram) has nothing to put back into a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import xarray as xr
+
+from skyloom import fields, registry
+from skyloom.errors import DataError, UsageError, nearest
+from skyloom.fields.making import Label, build
+from skyloom.fields.transforms import ids_digest
+from skyloom.registry import Kind
+from skyloom.tasks.classify import Classify
+from skyloom.tasks.infer import Infer
+
+Condition = float | int | str
+Statistic = Annotated[dict[str, Any], Kind("statistic")]
+_KEPT = ("units", "long_name", "role", "classes", "low", "high")
+
+
+class Emulate:
+    """Draw maps at given parameters.
+
+    Args:
+        parameters: Parameters and labels of the table that are conditions, as numbers.
+        label: A label of the table whose classes are conditions.
+        samples: Maps drawn to judge a side; null for as many as it has.
+        statistics: Components that the scorecard compares; null for its usual ones.
+        independent: What the scorecard splits the real maps by: their ``group``, the simulation; or, where
+            there are too few of these, their ``parent``, each snapshot counted for itself. Snapshots of one
+            simulation resemble each other, so the range of real against real is then too narrow, which is
+            hard on the generator.
+
+    Raises:
+        UsageError: A condition is named twice.
+
+    Example:
+        >>> role = {"role": "parameter", "units": ""}
+        >>> table = xr.Dataset(coords={"sample": ["a", "b"], "group": ("sample", ["g", "h"]),
+        ...     "sigma_8": ("sample", [0.7, 0.9], role), "transport": ("sample", [0.0, 2.0], role)})
+        >>> task = Emulate(parameters=["sigma_8"], label="transport").fit(table)
+        >>> task.columns, task.targets(table).tolist()
+        (['sigma_8', '0', '2'], [[-1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+        >>> task.conditions([{"sigma_8": 0.8, "transport": 2}]).tolist()
+        [[0.0, 0.0, 1.0]]
+    """
+
+    answers: ClassVar[str] = "ensembles"
+    levels: tuple[float, ...] = ()
+
+    def __init__(
+        self,
+        *,
+        parameters: list[str] = [],  # noqa: B006 - read, never written
+        label: str | None = None,
+        samples: int | None = None,
+        statistics: list[Statistic] | None = None,
+        independent: Literal["group", "parent"] = "group",
+    ) -> None:
+        names = [*parameters, *([] if label is None else [label])]
+        if len(set(names)) < len(names):
+            raise UsageError(
+                f"task emulate: the conditions are {names}; each may stand once",
+                hint="a label is given by its classes or as a number, not both",
+            )
+        if samples is not None and samples < 1:
+            raise UsageError(f"task emulate: samples is {samples}", hint="give 1 or more, or null")
+        self.parameters, self.label, self.samples = list(parameters), label, samples
+        self.statistics, self.independent = statistics, independent
+        self._numbers: Infer | None = None
+        self._classes: Classify | None = None
+        self._about: dict[str, dict[str, Any]] = {}
+        self._digest = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the conditions: the parameters, then the label."""
+        return [*self.parameters, *([] if self.label is None else [self.label])]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the targets: parameters, then classes; the latter only after ``fit``."""
+        return [*self.parameters, *([] if self._classes is None else self._classes.columns)]
+
+    @property
+    def score_names(self) -> list[str]:
+        """None: an ensemble is judged by a scorecard, not sample by sample."""
+        return []
+
+    @property
+    def digest(self) -> str:
+        """Digest of the ids that the conditions were fitted on; empty before ``fit``."""
+        return self._digest
+
+    def fit(self, table: xr.Dataset) -> Self:
+        """Return a copy of this task whose conditions are known.
+
+        Args:
+            table: Coordinates of the train samples, and of no others.
+
+        Raises:
+            DataError: A condition is missing, not finite, or the same in all samples.
+        """
+        fitted = self._copy()
+        if self.parameters:
+            fitted._numbers = Infer(parameters=self.parameters).fit(table)
+        if self.label is not None:
+            fitted._classes = Classify(label=self.label).fit(table)
+        fitted._about = {
+            name: {key: value for key, value in table[name].attrs.items() if key in _KEPT}
+            for name in self.names
+        }
+        fitted._digest = ids_digest(table["sample"].values)
+        return fitted
+
+    def targets(self, table: xr.Dataset) -> np.ndarray:
+        """Return the conditions of a table, float32 of shape ``(n, P)``; parameters standardised.
+
+        Raises:
+            UsageError: The task is not fitted.
+            DataError: A condition is missing or not finite, or of a class that the train side lacks.
+        """
+        self._check_fitted()
+        parts = [part.targets(table) for part in (self._numbers, self._classes) if part is not None]
+        nothing = np.zeros((table.sizes["sample"], 0), np.float32)
+        return np.concatenate([nothing, *parts], axis=1)
+
+    def conditions(self, points: Sequence[Mapping[str, Condition]]) -> np.ndarray:
+        """Return conditions that a user gives, as ``targets`` would.
+
+        Args:
+            points: Of each map every condition by name, in its unit; a class by name or code.
+
+        Returns:
+            Shape ``(n, P)``, float32.
+
+        Raises:
+            UsageError: A condition is missing, unknown, no number, or no class.
+        """
+        return self.targets(self.table(points))
+
+    def table(self, points: Sequence[Mapping[str, Condition]], *, first: int = 0) -> xr.Dataset:
+        """Return a table of new samples with these conditions; errors as ``conditions``.
+
+        Args:
+            points: As there.
+            first: Number of the first sample; ids and seeds follow from it.
+        """
+        self._check_fitted()
+        for point in points:
+            for name in point:
+                if name not in self.names:
+                    raise UsageError(
+                        f"{name!r} is no condition of this emulator", hint=nearest(name, self.names)
+                    )
+        numbers = np.arange(first, first + len(points))
+        coords: dict[str, Any] = {
+            "sample": [f"generated-{number:06d}" for number in numbers],
+            "seed": ("sample", numbers),
+        }
+        for name in self.names:
+            values = [self._value(name, point) for point in points]
+            coords[name] = ("sample", np.array(values, float), dict(self._about[name]))
+        return xr.Dataset(coords=coords)
+
+    def words(self, point: Mapping[str, float]) -> str:
+        """Return a point in words, its class by name.
+
+        Args:
+            point: Every condition by name; a class by code.
+        """
+        named = {code: word for word, code in self._codes().items()}
+        told = [f"{name} {point[name]:.3g}" for name in self.parameters]
+        if self.label is not None:
+            told.append(str(named.get(int(point[self.label]), point[self.label])))
+        return ", ".join(told) or "no condition"
+
+    def interpret(
+        self, outputs: Mapping[str, np.ndarray], table: xr.Dataset, *, side: str = "", leaky: bool = False
+    ) -> xr.Dataset:
+        """Return generated maps as a field set.
+
+        Args:
+            outputs: Maps of each field in its unit, shape ``(n, H, W)``.
+            table: The samples with their conditions, as ``table`` makes it. Its attributes tell of the maps:
+                ``fields`` (JSON: name to attributes), ``suite``, ``realism``, ``box_size``,
+                ``box_size_unit`` and ``periodic``.
+            side: Stored in the attributes.
+            leaky: Stored in the attributes.
+
+        Returns:
+            A field set in which every sample is its own group.
+
+        Raises:
+            FieldSetError: The parts do not make a field set.
+        """
+        about = json.loads(table.attrs["fields"])
+        ids = [str(name) for name in table["sample"].values]
+        found = build(
+            {
+                name: (values.astype(np.float32), about[name]["units"], about[name].get("long_name", name))
+                for name, values in outputs.items()
+            },
+            ids=ids,
+            groups=ids,
+            seeds=table["seed"].values,
+            box_size=float(table.attrs["box_size"]),
+            box_size_unit=str(table.attrs["box_size_unit"]),
+            periodic=bool(table.attrs["periodic"]),
+            suite=str(table.attrs["suite"]),
+            realism=str(table.attrs["realism"]),
+            labels={name: _label(table[name]) for name in self.names},
+        )
+        return found.assign_attrs(side=side, leaky=int(leaky))
+
+    def state(self) -> dict[str, Any]:
+        """Return all that ``from_state`` needs, as JSON values.
+
+        Raises:
+            UsageError: The task is not fitted.
+        """
+        self._check_fitted()
+        return {
+            "name": "emulate",
+            "parameters": self.parameters,
+            "label": self.label,
+            "samples": self.samples,
+            "statistics": self.statistics,
+            "independent": self.independent,
+            "numbers": None if self._numbers is None else self._numbers.state(),
+            "classes": None if self._classes is None else self._classes.state(),
+            "about": self._about,
+            "fitted_on": self._digest,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a fitted task from its state."""
+        arguments = ("parameters", "label", "samples", "statistics", "independent")
+        task = cls(**{key: state[key] for key in arguments})
+        task._numbers = None if state["numbers"] is None else Infer.from_state(state["numbers"])
+        task._classes = None if state["classes"] is None else Classify.from_state(state["classes"])
+        task._about, task._digest = dict(state["about"]), str(state["fitted_on"])
+        return task
+
+    def _copy(self) -> Self:
+        return type(self)(
+            parameters=self.parameters,
+            label=self.label,
+            samples=self.samples,
+            statistics=self.statistics,
+            independent=self.independent,
+        )
+
+    def _check_fitted(self) -> None:
+        if not self._digest:
+            raise UsageError(
+                "task emulate is not fitted: its conditions are not known",
+                hint="use task = task.fit(table of the train side), or Emulate.from_state",
+            )
+
+    def _value(self, name: str, point: Mapping[str, Condition]) -> float:
+        """A condition as a number; of a class its code."""
+        if name not in point:
+            raise UsageError(
+                f"the condition {name!r} is not given; this emulator needs {', '.join(self.names)}",
+                hint=f'for instance --parameters "{name}=..."',
+            )
+        given, codes = point[name], self._codes() if name == self.label else {}
+        if str(given) in codes:
+            return float(codes[str(given)])
+        try:
+            value = float(given)
+        except ValueError:
+            allowed = nearest(str(given), codes) if codes else "give a number"
+            raise UsageError(f"the condition {name!r} is {given!r}", hint=allowed) from None
+        if codes and value not in codes.values():
+            classes = ", ".join(f"{word} ({code})" for word, code in codes.items())
+            raise UsageError(
+                f"the condition {name!r} is {given!r}, a class that was not trained on", hint=classes
+            )
+        return value
+
+    def _codes(self) -> dict[str, int]:
+        """Class names to codes."""
+        if self._classes is None:
+            return {}
+        return dict(zip(self._classes.columns, self._classes.state()["codes"], strict=True))
+
+
+def refuse_what_cannot_be_undone(pipelines: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Raise unless generated maps can be brought back into the units of their fields.
+
+    Args:
+        pipelines: Fields and their transforms, as a recipe names them.
+
+    Raises:
+        UsageError: A transform takes something out of each map; the message names field and transform.
+
+    Example:
+        >>> refuse_what_cannot_be_undone({"T_b": [{"name": "remove_mean"}, {"name": "standardise"}]})
+        Traceback (most recent call last):
+        skyloom.errors.UsageError: transform 'remove_mean' of field 'T_b' takes mean out of each map; a
+        generated map has none to put back
+          → use transforms that are the same for all maps: asinh, log10, min_max, standardise
+    """
+    kinds: dict[str, Any] = {name: registry.get(name, "transform") for name in registry.names("transform")}
+    shared = sorted(name for name, kind in kinds.items() if not kind.carries)
+    for field, specs in pipelines.items():
+        for spec in specs:
+            if carries := kinds[spec["name"]].carries:
+                raise UsageError(
+                    f"transform '{spec['name']}' of field '{field}' takes {', '.join(carries)} out of each"
+                    " map; a generated map has none to put back",
+                    hint=f"use transforms that are the same for all maps: {', '.join(shared)}",
+                )
+
+
+def conditions_of(table: xr.Dataset, names: Sequence[str]) -> list[dict[str, float]]:
+    """Return the conditions of each sample of a table, for ``Emulate.table``.
+
+    Args:
+        table: Coordinates of ``n`` samples.
+        names: Names of the conditions.
+
+    Raises:
+        DataError: One is not in the table.
+    """
+    known = fields.parameters(table)
+    for name in names:
+        if name not in known:
+            raise DataError(f"the condition {name!r} is not in the table", hint=nearest(name, known))
+    columns = {name: np.asarray(table[name].values, float).tolist() for name in names}
+    return [{name: columns[name][row] for name in names} for row in range(table.sizes["sample"])]
+
+
+def _label(column: xr.DataArray) -> Label:
+    attrs = column.attrs
+    classes = json.loads(attrs["classes"]) if "classes" in attrs else None
+    return Label(
+        column.values,
+        attrs["role"],
+        attrs.get("units", ""),
+        attrs.get("long_name", ""),
+        attrs.get("low"),
+        attrs.get("high"),
+        None if classes is None else {int(code): word for code, word in classes.items()},
+    )
