@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,11 @@ from skyloom import fields
 from skyloom.errors import UsageError
 from skyloom.fields import store
 from skyloom.fields.transforms import FieldTransforms, Pipeline
-from skyloom.loading import Augment, MapDataset
+from skyloom.loading import Augment, MapDataModule, MapDataset
 from skyloom.loading.dataset import channels, stacked_fields
 from skyloom.loading.sampler import Batch
+from skyloom.recipe import Train
+from skyloom.splits import ByGroup, audit, fingerprint
 
 N, SIDE = 12, 8
 
@@ -84,6 +88,33 @@ def test_each_field_has_its_own_transforms_and_they_come_after_the_moves(hills):
             line = torch.stack([raw.flatten(), torch.ones(raw.numel())], dim=1)
             left = torch.linalg.lstsq(line, own.flatten()[:, None]).residuals
             assert left.numel() == 0 or left.item() < 1e-6
+
+
+def test_two_ranks_share_what_one_process_would_see(hills):
+    """Each rank has its half of every batch, inputs and targets moved as in one process."""
+    names = ("phi", "g_x", "g_y")
+    ds = store.open(hills.folder)
+    split = ByGroup(fractions={"train": 0.67, "validation": 0.17, "test": 0.16}).assign(ds)
+    audited = audit(ds, split, fingerprints=fingerprint(ds["phi"].values))
+    train = [row for row, name in enumerate(hills.ids.tolist()) if name in audited.ids("train")]
+    transforms = FieldTransforms({name: Pipeline(["standardise"]) for name in names}).fit(
+        lambda: iter([{name: hills.read(name, np.array(train)) for name in names}]), audited.ids("train")
+    )
+
+    def batches(batch_size, rank=0, world=1):
+        wanted = Train(batch_size=batch_size, augment=["roll", "flip", "turn"], seed=3)
+        data = MapDataModule(hills, audited, transforms, None, wanted, target_fields=["g_x", "g_y"])
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world, training=False)
+        return list(data.train_dataloader())
+
+    whole = batches(4)
+    assert len(whole) == 2 and whole[0]["targets"].shape == (4, 2, SIDE, SIDE)
+    for one, first, second in zip(whole, batches(2, 0, 2), batches(2, 1, 2), strict=True):
+        rows = torch.cat([first["row"], second["row"]])
+        assert sorted(rows.tolist()) == sorted(one["row"].tolist())
+        place = [one["row"].tolist().index(row) for row in rows.tolist()]
+        for name in ("maps", "targets"):
+            assert torch.equal(torch.cat([first[name], second[name]]), one[name][place])
 
 
 def test_no_target_is_among_the_inputs(hills):
