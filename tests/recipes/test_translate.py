@@ -28,7 +28,7 @@ data:
     E_c: [standardise]
     density: [{name: log10, floor: 1.0e-3}, standardise]
     magnetic_energy: [equalise]
-split: {by: held_out, fraction: 0.5, stratify: transport, axis: x, buffer_share: 0.08, validation: 0.15, seed: 1}
+split: {by: held_out, fraction: 0.5, stratify: transport, axis: x, validation: 0.15, seed: 1}
 task: {name: translate, inputs: [density], targets: [magnetic_energy, E_c]}
 method: {name: regression, net: {name: unet, width: 4, depth: 2}, loss: charbonnier}
 train:
