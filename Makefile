@@ -11,7 +11,7 @@ demo: .venv/core.done
 
 test: .venv/dev.done browser
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term -q
 
 lint: .venv/dev.done
 	$(BIN)/ruff check .

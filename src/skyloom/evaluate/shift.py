@@ -309,7 +309,8 @@ def in_words(card: Mapping[str, Any]) -> str:
     if card["unlike"]:
         most = f"most of all in {card['feature']}: {card['deviation']:+.1f} sd"
         return f"{share} are unlike the training maps ({chance}), {most}"
-    return f"the maps look like the training maps: {share} are flagged ({chance})"
+    rule = f"a set is called unlike from {100 * MANY:g} % on, where p is {SET_LEVEL:g} or less"
+    return f"the maps look like the training maps: {share} are flagged ({chance}); {rule}"
 
 
 _ARRAYS = ("centre", "spread", "axes", "low", "high", "curve", "precision")
