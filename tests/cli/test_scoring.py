@@ -17,7 +17,8 @@ def sets(tmp_path_factory):
     return folder
 
 
-def test_scores_are_printed_and_written(sets, tmp_path, capsys):
+def test_scores_are_printed_and_written(sets, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # narrower, long cells fold
     out = tmp_path / "card"
     arguments = ["--no-judge", "--statistics", "power_spectrum", "--out", str(out), "--quiet"]
     assert main(["scorecard", str(sets / "real"), str(sets / "generated"), *arguments]) == 0

@@ -43,7 +43,7 @@ class CrossEntropy(Method):
 
     Example:
         >>> method = CrossEntropy(1, 3, 16, net={"name": "resnet", "width": 4})
-        >>> method.predict(torch.zeros(2, 1, 16, 16))["mean"].sum(dim=1).tolist()
+        >>> method.predict(torch.zeros(2, 1, 16, 16))["mean"].sum(dim=1).round(decimals=5).tolist()
         [1.0, 1.0]
     """
 
