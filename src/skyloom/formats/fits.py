@@ -98,7 +98,7 @@ class Fits:
         """Return whether ``path`` is a FITS file, or a folder of them, that holds an image."""
         try:
             files = fits_files(path)
-            return bool(files) and bool(_images(files[0], None, {}))
+            return bool(files) and not is_event_list(files[0]) and bool(_images(files[0], None, {}))
         except FormatError:
             return False
 
@@ -115,7 +115,7 @@ class Fits:
         first = found[0]
         for path, images in zip(files, found, strict=True):
             if not images:
-                raise FormatError(f"{path}: holds no image", hint="tables of events are another format")
+                raise FormatError(f"{path}: holds no image", hint="events are the format 'fits_events'")
             if [(i.name, i.shape) for i in images] != [(i.name, i.shape) for i in first]:
                 raise FormatError(
                     f"{path}: holds {_listed(images)}, but {files[0]} {_listed(first)}",
@@ -219,6 +219,18 @@ def fits_files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES))
     return [path] if path.is_file() and path.name.lower().endswith(SUFFIXES) else []
+
+
+def is_event_list(path: Path) -> bool:
+    """Return whether a FITS file holds a table of events, beside whatever images; never raises."""
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings(), fits.open(path, memmap=True) as file:
+            warnings.simplefilter("ignore")  # a damaged file is told of when it is read
+            return any(hdu.name == "EVENTS" and not hdu.is_image for hdu in file)
+    except (OSError, ValueError, TypeError, EOFError, zlib.error):
+        return False
 
 
 def _images(path: Path, wanted: Mapping[str, str] | None, units: Mapping[str, str]) -> list[_Image]:

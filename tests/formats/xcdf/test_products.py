@@ -7,6 +7,7 @@ import pytest
 
 from skyloom import fields, formats
 from skyloom.errors import FormatError, UsageError
+from skyloom.formats.event_table import azimuth_of
 from skyloom.formats.xcdf import Alias, Field, File, Xcdf, event_set, write, write_events
 from skyloom.instruments.hawc import default_layout, pixels, read_survey
 from skyloom.instruments.hawc.layout import _first_ids
@@ -83,10 +84,12 @@ def test_the_table_holds_every_fit_that_did_not_fail(synthetic):
     fields.check(ds)
     fields.check_values(ds)
     good = np.abs(truth["rec.zenithAngle"] - np.pi) > 0.01
-    names = ["logNPE", "nHit", "nTankHit", "zenith", "azimuth", "core_x", "core_y", "CxPE40"]
+    parts = ["azimuth_cos", "azimuth_sin"]
+    names = ["logNPE", "nHit", "nTankHit", "zenith", "azimuth", *parts, "core_x", "core_y", "CxPE40"]
     assert list(ds.data_vars) == names
+    assert {ds[name].shape[1:] for name in names} == {(1, 1)}
     for name, native in (("logNPE", "rec.logNPE"), ("core_y", "rec.coreY"), ("nTankHit", "rec.nTankHit")):
-        assert np.array_equal(ds[name], truth[native][good])
+        assert np.array_equal(ds[name].values[:, 0, 0], truth[native][good])
     assert np.array_equal(ds["energy"], truth["SimEvent.energyTrue"][good])
     assert counts(ds) == {"events": 2000, "failed fits": int((~good).sum()), "not finite": 0}
     assert fields.parameters(ds, role="label") == ["energy", "theta", "phi"]
@@ -199,7 +202,7 @@ def test_failed_fits_and_lost_numbers_are_counted(tmp_path):
         coreX=np.array([0.0, np.nan, 0.0, np.nan]),
     )
     ds = formats.read(path)
-    assert ds["zenith"].values.tolist() == [0.1]
+    assert ds["zenith"].values.tolist() == [[[0.1]]]
     assert counts(ds) == {"events": 4, "failed fits": 2, "not finite": 1}
     with pytest.raises(FormatError, match=r"no event is left of 4"):
         formats.read(events(tmp_path / "b.xcd", zenithAngle=np.full(4, 3.14159)))
@@ -244,6 +247,17 @@ def test_a_table_is_written_and_read_back(tmp_path):
     for name in (*ds.data_vars, "energy", "theta", "phi"):
         assert np.allclose(again[name], ds[name], rtol=0, atol=1e-9), name
     assert File(tmp_path / "b.xcd").comments == ["generated"]
+
+
+def test_an_azimuth_is_written_from_its_parts_whatever_the_length_of_the_arrow(tmp_path):
+    ds = formats.read(events(tmp_path / "a.xcd"))
+    drawn = ds.drop_vars("azimuth")
+    for part in ("azimuth_cos", "azimuth_sin"):
+        drawn[part] = 0.3 * drawn[part]
+    again = formats.read(write_events(tmp_path / "b.xcd", drawn))
+    assert np.allclose(again["azimuth"], SCALARS["rec.azimuthAngle"], rtol=0, atol=0.5e-4)
+    with pytest.raises(FormatError, match="no 'azimuth'"):
+        azimuth_of(drawn.drop_vars("azimuth_cos"))
 
 
 def test_a_generated_event_needs_no_more_than_maps_and_angles(tmp_path):

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from skyloom.errors import FormatError
+from skyloom.formats.event_table import COSINE, azimuth_of
 from skyloom.formats.xcdf.quantities import HITS, MEASURED, TRUE
 from skyloom.formats.xcdf.records import Field
 from skyloom.formats.xcdf.writer import write
@@ -116,9 +117,11 @@ def write_events(
         if "time" in ds:
             fields.append(Field(HITS[2], "float", 0.1, "event.nHit"))
             columns[HITS[2]] = (hits.time, counts)
+    if COSINE in ds:
+        ds = ds.assign(azimuth=("sample", azimuth_of(ds)))
     for quantity in (*MEASURED, *TRUE):
         if quantity.name in ds:
-            values = ds[quantity.name].values.astype(np.float64)
+            values = ds[quantity.name].values.astype(np.float64).reshape(n)
             whole = quantity.resolution == 1
             fields.append(Field(quantity.native, "uint" if whole else "float", quantity.resolution))
             columns[quantity.native] = np.maximum(values.round(), 0).astype(np.uint64) if whole else values

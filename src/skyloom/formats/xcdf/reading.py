@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from skyloom.errors import FormatError, UsageError, nearest
 from skyloom.fields import Label, build
 from skyloom.fields.convention import COORDINATES
+from skyloom.formats.event_table import table_fields
 from skyloom.formats.xcdf.events import with_channels
 from skyloom.formats.xcdf.file import File
 from skyloom.formats.xcdf.frames import FILE_HEADER
@@ -93,11 +94,12 @@ class Part:
 class Xcdf:
     """HAWC events in one XCDF file, or in the ``.xcd`` files of a folder.
 
-    ``table`` gives eight reconstructed numbers of each event as fields. ``maps`` gives maps of 40 × 40
-    pixels: ``charge`` [log10 PE], with two channels ``time`` [ns after the plane front], and apart from these
-    ``hit`` and ``detector`` (0 or 1). ``events`` gives what the statistic ``event_observables`` takes:
-    ``charge`` [PE], ``time`` [ns] and ``hit`` of every channel; this is no field set, because a channel is no
-    pixel. The true numbers of an event are labels in all three, the reconstructed ones in maps and events.
+    ``table`` gives eight reconstructed numbers of each event as fields of one pixel, with cosine and sine of
+    the azimuth (`event_table`). ``maps`` gives maps of 40 × 40 pixels: ``charge`` [log10 PE], with two
+    channels ``time`` [ns after the plane front], and apart from these ``hit`` and ``detector`` (0 or 1).
+    ``events`` gives what the statistic ``event_observables`` takes: ``charge`` [PE], ``time`` [ns] and
+    ``hit`` of every channel; this is no field set, because a channel is no pixel. The true numbers of an
+    event are labels in all three, the reconstructed ones in maps and events.
 
     Args:
         path: A file, or a folder that is searched with its subfolders.
@@ -251,6 +253,8 @@ class Xcdf:
             else:
                 labels[quantity.name] = Label(values, "label", quantity.unit, quantity.long_name)
         labels |= {name: Label(values, "label", "", self.labels[name]) for name, values in numbers.items()}
+        if self.product == "table":
+            fields = table_fields(fields)
         coordinates, keep = self._coordinates(parts), None
         if front is not None:
             keep = np.isfinite(front)
@@ -259,7 +263,7 @@ class Xcdf:
         ds = build(
             fields,
             **coordinates,
-            box_size=float(SIZE),
+            box_size=1.0 if self.product == "table" else float(SIZE),
             box_size_unit="",
             periodic=False,
             suite="HAWC",
