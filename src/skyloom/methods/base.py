@@ -7,7 +7,7 @@ so weights are loaded without unpickling anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from skyloom import registry
 from skyloom.errors import ShapeError
+from skyloom.methods.optimisers import Weights
 from skyloom.registry import Kind
 
 Net = Annotated[dict[str, Any], Kind("net")]
@@ -71,7 +72,7 @@ class Learner(lightning.LightningModule, ABC):
         super().__init__()
         self.out_features = out_features
         self.spec = {"name": self.name, "data": [in_channels, out_features, size], "arguments": arguments}
-        self.optimisation: Callable[[Iterable[nn.Parameter]], Any] | None = None
+        self.optimisation: Callable[[Weights], Any] | None = None
 
     @abstractmethod
     def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,13 @@ torch has one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 FUSED_DEVICES = {"cpu", "cuda"}
+Weights = Iterable[nn.Parameter] | Iterable[dict[str, Any]]  # or groups, ``{"params": [...], "rate": 1.0}``
 
 
 def can_fuse(weights: Iterable[nn.Parameter]) -> bool:
@@ -26,6 +28,24 @@ def can_fuse(weights: Iterable[nn.Parameter]) -> bool:
         (True, False)
     """
     return all(w.device.type in FUSED_DEVICES and w.is_floating_point() for w in weights)
+
+
+def grouped(weights: Weights, lr: float) -> list[dict[str, Any]]:
+    """Return groups of weights with a learning rate each.
+
+    Args:
+        weights: Weights, which make one group, or groups; ``rate`` multiplies the learning rate of a group.
+        lr: The learning rate.
+
+    Example:
+        >>> w = nn.Parameter(torch.zeros(2))
+        >>> [group["lr"] for group in grouped([{"params": [w]}, {"params": [w], "rate": 2.0}], 0.1)]
+        [0.1, 0.2]
+    """
+    listed: list[Any] = list(weights)
+    if not all(isinstance(group, dict) for group in listed):
+        listed = [{"params": listed}]
+    return [{"params": group["params"], "lr": lr * group.get("rate", 1.0)} for group in listed]
 
 
 class Adam:
@@ -52,11 +72,13 @@ class Adam:
     ) -> None:
         self.lr, self.betas, self.eps, self.fused = lr, (betas[0], betas[1]), eps, fused
 
-    def __call__(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, weights: Weights) -> torch.optim.Optimizer:
         """Return the optimiser of these weights."""
-        weights = list(weights)
-        fused = can_fuse(weights) if self.fused is None else self.fused
-        return torch.optim.Adam(weights, lr=self.lr, betas=self.betas, eps=self.eps, fused=fused)
+        groups = grouped(weights, self.lr)
+        fused = self.fused
+        if fused is None:
+            fused = can_fuse(weight for group in groups for weight in group["params"])
+        return torch.optim.Adam(groups, lr=self.lr, betas=self.betas, eps=self.eps, fused=fused)
 
 
 class AdamW:
@@ -86,12 +108,14 @@ class AdamW:
         self.lr, self.weight_decay, self.betas, self.eps = lr, weight_decay, (betas[0], betas[1]), eps
         self.fused = fused
 
-    def __call__(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, weights: Weights) -> torch.optim.Optimizer:
         """Return the optimiser of these weights."""
-        weights = list(weights)
-        fused = can_fuse(weights) if self.fused is None else self.fused
+        groups = grouped(weights, self.lr)
+        fused = self.fused
+        if fused is None:
+            fused = can_fuse(weight for group in groups for weight in group["params"])
         return torch.optim.AdamW(
-            weights, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused
+            groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused
         )
 
 
@@ -122,12 +146,14 @@ class SGD:
         self.lr, self.momentum, self.nesterov, self.weight_decay = lr, momentum, nesterov, weight_decay
         self.fused = fused
 
-    def __call__(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def __call__(self, weights: Weights) -> torch.optim.Optimizer:
         """Return the optimiser of these weights."""
-        weights = list(weights)
-        fused = can_fuse(weights) if self.fused is None else self.fused
+        groups = grouped(weights, self.lr)
+        fused = self.fused
+        if fused is None:
+            fused = can_fuse(weight for group in groups for weight in group["params"])
         return torch.optim.SGD(
-            weights,
+            groups,
             lr=self.lr,
             momentum=self.momentum,
             nesterov=self.nesterov,

@@ -26,6 +26,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "method": "says how it is learned",
         "net": "a network",
         "denoiser": "a network that takes noise away, for diffusion and flow matching",
+        "generator": "a network that makes maps of noise and conditions, for an adversarial method",
+        "critic": "a network that tells real maps from generated ones",
         "optimiser": "moves the weights",
         "baseline": "a simple competitor that a network has to beat",
         "statistic": "a physics summary of maps",

@@ -13,16 +13,16 @@ a resumed training goes on along the same curve. With ``s`` steps done of ``S``:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from skyloom import registry
 from skyloom.errors import UsageError, nearest
+from skyloom.methods.optimisers import Weights
 
 SCHEDULES = ("cosine", "one_cycle", "constant")
 WARM_UP_FRACTION = 0.03
@@ -84,7 +84,7 @@ def make_schedule(name: str, optimiser: Optimizer, total: int) -> LRScheduler:
 
 def optimisation(
     optimiser: dict[str, Any] | str, schedule: str, steps: Callable[[], int]
-) -> Callable[[Iterable[Parameter]], dict[str, Any]]:
+) -> Callable[[Weights], dict[str, Any]]:
     """Return what a method needs as its ``optimisation``: parameters in, Lightning's configuration out.
 
     Args:
@@ -108,7 +108,7 @@ def optimisation(
     if schedule not in SCHEDULES:
         raise UsageError(f"train.schedule is {schedule!r}", hint=nearest(schedule, SCHEDULES))
 
-    def configure(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    def configure(parameters: Weights) -> dict[str, Any]:
         built: Optimizer = registry.build(optimiser, "optimiser")(parameters)
         curve = make_schedule(schedule, built, max(1, steps()))
         return {"optimizer": built, "lr_scheduler": {"scheduler": curve, "interval": "step"}}

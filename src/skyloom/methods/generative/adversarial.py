@@ -1,0 +1,139 @@
+"""Generative adversarial networks with conditions: a generator, a critic, a loss and a penalty, each named.
+
+The losses and how both play in one step are told in `skyloom.methods.adversarial`. Known choices:
+
+- DCGAN (Radford et al. 2015, arXiv:1511.06434): ``loss: bce``.
+- WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028): ``loss: wasserstein``, ``penalty: interpolated``,
+  ``critic_steps: 5``.
+- FastGAN (Liu et al. 2021, arXiv:2101.04775): ``loss: hinge``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from skyloom import registry
+from skyloom.errors import UsageError
+from skyloom.methods.adversarial import Adversarial, Loss, Penalty, frozen, generator_loss
+from skyloom.methods.base import Batch, prediction_mode
+from skyloom.methods.generative.base import VALIDATION_SEED, Generative
+from skyloom.methods.generative.denoising import Generators, Step, gaussian
+from skyloom.methods.generative.likeness import likeness
+from skyloom.registry import Kind
+
+GeneratorNet = Annotated[dict[str, Any], Kind("generator")]
+CriticNet = Annotated[dict[str, Any], Kind("critic")]
+
+
+class GAN(Adversarial, Generative):
+    """A generator of maps with conditions that learns against a critic.
+
+    Logged are ``critic``, ``generator`` and the critic's mean scores of both sides in training; and in
+    validation ``loss``, the distance between generated and real maps by which weights are chosen, and
+    ``spread``, which falls towards 0 in a mode collapse (see `likeness`).
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of conditions.
+        size: Side length of the maps, pixels.
+        net: The generator.
+        critic: The critic.
+        loss: ``bce``, ``least_squares``, ``hinge`` or ``wasserstein``.
+        penalty: On the critic's slope: ``none``, ``interpolated`` (WGAN-GP) or ``real`` (R1).
+        penalty_weight: Its weight.
+        smoothing: One-sided label smoothing.
+        critic_steps: Steps of the critic for one of the generator.
+        critic_rate: Learning rate of the critic in units of the generator's.
+
+    Raises:
+        UsageError: A number is out of range.
+
+    Example:
+        >>> method = GAN(8, 2, 1, net={"name": "perceptron"}, critic={"name": "perceptron"})
+        >>> method.sample(torch.zeros(3, 2)).shape
+        torch.Size([3, 8, 1, 1])
+    """
+
+    name = "gan"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_features: int,
+        size: int,
+        *,
+        net: GeneratorNet = {"name": "perceptron"},  # noqa: B006 - read, never written
+        critic: CriticNet = {"name": "perceptron"},  # noqa: B006 - read, never written
+        loss: Loss = "hinge",
+        penalty: Penalty = "none",
+        penalty_weight: float = 10.0,
+        smoothing: float = 0.0,
+        critic_steps: int = 1,
+        critic_rate: float = 1.0,
+    ) -> None:
+        arguments: dict[str, Any] = {
+            "net": registry.resolve(net, "generator"),
+            "critic": registry.resolve(critic, "critic"),
+            "loss": loss,
+            "penalty": penalty,
+            "penalty_weight": penalty_weight,
+            "smoothing": smoothing,
+            "critic_steps": critic_steps,
+            "critic_rate": critic_rate,
+        }
+        super().__init__(in_channels, out_features, size, arguments)
+        data = (in_channels, out_features, size)
+        self.net = registry.build(net, "generator", data=data)
+        self.critic = registry.build(critic, "critic", data=data)
+
+    @property
+    def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The generator, and the critic."""
+        return [self.net], [self.critic]
+
+    def play(self, maps: Tensor, targets: Tensor, generating: bool) -> dict[str, Tensor]:
+        """Return both players' losses on a batch; see `Adversarial.play`."""
+        with torch.set_grad_enabled(generating):
+            noise = torch.randn((len(maps), *self.net.noise_shape), dtype=maps.dtype, device=maps.device)
+            fake = self.net(noise, targets)
+        moves = self.judge(lambda x: self.critic(x, targets), maps, fake)
+        if generating:
+            with frozen(self.critic):
+                moves["generator"] = generator_loss(self.loss, self.critic(fake, targets))
+        return moves
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``validation/loss`` and ``validation/spread``, with the same noise in every epoch."""
+        maps, targets = self.check(batch)
+        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
+        distance, spread = likeness(maps, self.sample(targets, generator=generator), targets)
+        for name, value in (("loss", distance), ("spread", spread)):
+            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+
+    def sample(
+        self,
+        conditions: Tensor,
+        *,
+        generator: Generators | None = None,
+        steps: int | None = None,
+        done: Step | None = None,
+    ) -> Tensor:
+        """Draw maps in one pass of the generator; see `Generative.sample`.
+
+        Raises:
+            UsageError: More or fewer than one step are asked for.
+        """
+        self.check_conditions(conditions)
+        if steps not in (None, 1):
+            raise UsageError(
+                f"a sampler of {steps} steps", hint=f"method {self.name!r} draws in one: leave it out"
+            )
+        with prediction_mode(self), torch.no_grad():
+            noise = gaussian((len(conditions), *self.net.noise_shape), conditions, generator)
+            maps: Tensor = self.net(noise, conditions)
+        if done is not None:
+            done(1, 1)
+        return maps
