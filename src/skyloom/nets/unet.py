@@ -1,12 +1,16 @@
 """A U-Net (Ronneberger et al. 2015, arXiv:1505.04597): from maps to maps of the same size.
 
 A contracting path of blocks of two convolutions, each but the last followed by a maximum over 2 × 2 pixels,
-and an expanding path that doubles the map by a transposed convolution and joins it with what the contracting
-path knew at that size. A last 1 × 1 convolution, without an activation, gives the fields.
+and an expanding path that doubles the map and joins it with what the contracting path knew at that size. A
+last 1 × 1 convolution, without an activation, gives the fields.
 
-With ``width=8, depth=4, padding="zeros", residual=False`` it is the network of the cosmic-ray study (the
-U-Net of elektronn3 with a batch norm after each up-convolution): 121,497 parameters for one field to one
-field, 483,377 at 16 and 1,928,289 at 32. A periodic map wants ``circular`` padding.
+A transposed convolution of stride 2 gives the four pixels that one becomes weights of their own, which
+prints a grid on the output. Interpolation followed by a convolution treats all pixels alike and prints none
+(Odena et al. 2016, doi:10.23915/distill.00003): that is ``up="bilinear"``.
+
+With ``width=8, depth=4, padding="zeros", residual=False, up="transposed"`` it is the network of the
+cosmic-ray study (the U-Net of elektronn3 with a batch norm after each up-convolution): 121,497 parameters for
+one field to one field, 483,377 at 16 and 1,928,289 at 32. A periodic map wants ``circular`` padding.
 """
 
 from __future__ import annotations
@@ -15,13 +19,14 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 
 from skyloom.errors import ShapeError, UsageError
 from skyloom.nets.layers import check_maps, wrap
 
 Padding = Literal["circular", "reflect", "zeros"]
 Norm = Literal["batch", "group", "none"]
+Doubling = Literal["transposed", "bilinear"]
 
 
 class Conv3(nn.Module):
@@ -89,6 +94,34 @@ class Block(nn.Module):
         return output
 
 
+class Resize(nn.Module):
+    """Double the map by bilinear interpolation, and a 3 × 3 convolution.
+
+    Args:
+        in_channels: Channels of the smaller map.
+        channels: Channels of the larger one.
+        padding: As in ``Conv3``.
+
+    Example:
+        >>> resize, x = Resize(1, 2, "circular"), torch.rand(1, 1, 4, 4)
+        >>> torch.allclose(resize(x.roll(1, -1)), resize(x).roll(2, -1), atol=1e-6)
+        True
+    """
+
+    def __init__(self, in_channels: int, channels: int, padding: Padding) -> None:
+        super().__init__()
+        self.padding, self.conv = padding, Conv3(in_channels, channels, padding)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map ``(B, in_channels, H, W)`` to ``(B, channels, 2H, 2W)``."""
+        if self.padding == "circular":
+            larger = interpolate(wrap(maps, 1), scale_factor=2.0, mode="bilinear")[..., 2:-2, 2:-2]
+        else:  # beyond an edge the last pixel goes on
+            larger = interpolate(maps, scale_factor=2.0, mode="bilinear")
+        features: Tensor = self.conv(larger)
+        return features
+
+
 class Up(nn.Module):
     """Double the map, normalise, join it with the features of that size, and a block.
 
@@ -98,21 +131,24 @@ class Up(nn.Module):
         padding: As in ``Conv3``.
         norm: ``batch``, ``group`` or ``none``.
         residual: As in ``Block``.
+        up: As in ``UNet``.
 
     Example:
-        >>> up = Up(8, 4, padding="zeros", norm="batch", residual=False)
+        >>> up = Up(8, 4, padding="zeros", norm="batch", residual=False, up="bilinear")
         >>> up(torch.zeros(1, 8, 4, 4), torch.zeros(1, 4, 8, 8)).shape
         torch.Size([1, 4, 8, 8])
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, padding: Padding, norm: Norm, residual: bool
+        self, in_channels: int, channels: int, *, padding: Padding, norm: Norm, residual: bool, up: Doubling
     ) -> None:
         super().__init__()
-        self.conv, self.norm = (
-            nn.ConvTranspose2d(in_channels, channels, 2, stride=2),
-            normalisation(norm, channels),
+        self.conv: nn.Module = (
+            nn.ConvTranspose2d(in_channels, channels, 2, stride=2)
+            if up == "transposed"
+            else Resize(in_channels, channels, padding)
         )
+        self.norm = normalisation(norm, channels)
         self.block = Block(2 * channels, channels, padding=padding, norm=norm, residual=residual)
 
     def forward(self, maps: Tensor, beside: Tensor) -> Tensor:
@@ -135,6 +171,8 @@ class UNet(nn.Module):
         padding: ``circular`` for periodic maps, ``reflect`` for others; ``zeros`` as in the published one.
         norm: ``batch``, ``group`` where batches are small, or ``none``.
         residual: Whether each block adds its input to its output.
+        up: How the map is doubled: ``bilinear``, which prints no grid on the output, or ``transposed``, as in
+            the published one.
 
     Attributes:
         gives: ``fields``: the output is ``(B, out_features, H, W)``, not ``(B, out_features)``.
@@ -144,7 +182,7 @@ class UNet(nn.Module):
         UsageError: ``width`` or ``depth`` is less than 1.
 
     Example:
-        >>> net = UNet(1, 1, 48, width=8, depth=4, padding="zeros", residual=False)
+        >>> net = UNet(1, 1, 48, width=8, depth=4, padding="zeros", residual=False, up="transposed")
         >>> sum(weight.numel() for weight in net.parameters())
         121497
     """
@@ -162,6 +200,7 @@ class UNet(nn.Module):
         padding: Padding = "circular",
         norm: Norm = "batch",
         residual: bool = True,
+        up: Doubling = "bilinear",
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("depth", depth)):
@@ -176,7 +215,7 @@ class UNet(nn.Module):
             for into, out in zip(inputs, widths, strict=True)
         )
         self.up = nn.ModuleList(
-            Up(2 * out, out, padding=padding, norm=norm, residual=residual) for out in widths[-2::-1]
+            Up(2 * out, out, padding=padding, norm=norm, residual=residual, up=up) for out in widths[-2::-1]
         )
         self.last = nn.Conv2d(width, out_features, 1)
 
