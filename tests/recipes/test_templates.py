@@ -21,6 +21,10 @@ SMALL = [
 FRACTIONS = "{train: 0.6, validation: 0.2, test: 0.2}"
 SHIPPED = "{name: shipped, set: reionisation-21cmfast}"
 EMBEDDED = "{name: reionisation, simulations: 16, redshifts: 2, size: 16, box_size: 32.0, seed: 7}"
+ATHENA = "{name: shipped, set: cosmic-rays-athena}"
+TURBULENT = "{name: turbulence, simulations: 20, size: 12, times: [0.05, 0.1]}"
+COARSE, TWELVE = "{cut: slice, axis: [x], count: 6}", "{cut: slice, axis: [x], count: 12, cells: 12}"
+HELD_OUT = "{by: held_out, fraction: 0.5, stratify: transport, axis: x, validation: 0.25, seed: 0}"
 OWN = {
     "reionisation": [
         "method.net.width=4",
@@ -43,6 +47,17 @@ OWN = {
     "cosmic-rays-diffusion": [
         "data.maps.count=24", "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2",
         "task.samples=20", "task.statistics=[{name: power_spectrum}]",
+    ],
+    "cosmic-rays-classify-embedded": [
+        "method.net.widths=[4, 4]", "explain=[]", "evaluate.baselines=[majority]",
+        f"data.source={TURBULENT}", "data.maps.count=6",
+        f"transfer={{embedded: {{source: {TURBULENT}, maps: {COARSE}}},"
+        f" athena: {{source: {ATHENA}, maps: {TWELVE}}}}}",
+        f"variants={{athena: {{data.source: {ATHENA}, data.maps: {TWELVE}, split: {HELD_OUT}}}}}",
+    ],
+    "cosmic-rays-unet-embedded": [
+        "method.net.width=4", "method.net.depth=2", "variants={}",
+        f"data.source={TURBULENT}", "data.maps.count=6",
     ],
     "reionisation-excursion": [
         "method.net.width=4",

@@ -122,14 +122,14 @@ def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
         if maps is None:
             return made
         ds = store.open(made)
-        key: list[Any] = [source, maps.model_dump()]
+        key: list[Any] = [source, maps.identity()]
     else:
         reader = registry.build(source, "format")
         if maps is None and (folder := getattr(reader, "folder", None)) and store_at(folder):
             return Path(folder)
         ds = reader.read()
         inputs = fields.provenance(ds)["inputs"]
-        key = [source, maps and maps.model_dump(), [entry["sha256"] for entry in inputs]]
+        key = [source, maps and maps.identity(), [entry["sha256"] for entry in inputs]]
     folder = data_folder() / f"{name}-{_digest(key)}"
     if not store_at(folder):
         if maps is not None:

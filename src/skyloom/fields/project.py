@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import FieldSetError, UsageError, nearest
 from skyloom.fields.convention import add_step, check, parent_box
+from skyloom.fields.regrid import regrid
 
 KINDS = ("slice", "slab", "crop")
 """Slices are one cell deep, slabs go through several; crops are windows of maps."""
@@ -48,6 +49,7 @@ def cut(
     of: str = "mean",
     size: int | None = None,
     crops: int = 1,
+    cells: int | None = None,
     seed: int | None = None,
 ) -> xr.Dataset:
     """Cut maps from the cubes of a field set, or windows from its maps.
@@ -64,6 +66,8 @@ def cut(
         size: Side of a window in pixels; needed to crop, and left out for slices and slabs that keep the
             whole face.
         crops: Windows of that size from each slice or slab.
+        cells: Cells a side that cubes (or the maps that are cropped) are first brought to, by averages over
+            the new cells; left out, they keep their own.
         seed: Moves the evenly spaced positions, and places windows, at random but the same for the same
             sample id; left out, positions start at the lower face, and windows lie on a grid, which in a
             periodic map goes on over its edge: 16 windows of 128 pixels tile a map of 512, 64 are these and
@@ -92,6 +96,8 @@ def cut(
     """
     _check_arguments(kind, axes, count, depth, size)
     _check_choices(kind, of, size, crops)
+    if cells is not None:
+        ds = regrid(ds, cells)
     if kind == "crop":
         maps = _crop(ds, count, int(size or 0), seed)
     else:

@@ -63,6 +63,7 @@ class Maps(Part):
             line of sight).
         size: Side of a crop in pixels; without it the whole map.
         crops: Windows of that size from each slice or slab.
+        cells: Cells a side that cubes are first brought to, by averages over the new cells; null keeps them.
 
     Example:
         >>> Maps(cut="slice").count
@@ -76,6 +77,7 @@ class Maps(Part):
     of: Literal["mean", "log_mean", "column"] = "mean"
     size: Count | None = None
     crops: Count = 1
+    cells: Count | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -93,6 +95,10 @@ class Maps(Part):
         """Return the arguments of `skyloom.fields.project.cut`."""
         given = self.model_dump(mode="json")
         return {"kind": given.pop("cut"), "axes": given.pop("axis"), **given}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names the stored set: `cells` only where it is used, so that older sets keep theirs."""
+        return self.model_dump(exclude={"cells"} if self.cells is None else set())
 
 
 class Balance(Part):

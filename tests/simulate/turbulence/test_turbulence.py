@@ -23,8 +23,19 @@ SMALL = {"simulations": 5, "size": 12, "times": [0.05, 0.1]}
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
+    """A set whose making was stopped after three runs by one worker, and ended by two."""
     folder = tmp_path_factory.mktemp("sets") / "one"
-    Turbulence(**SMALL, vectors=True).simulate(folder)
+    simulator = Turbulence(**SMALL, vectors=True)
+
+    def stop(count, total):
+        if count == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulator.simulate(folder, progress=stop)
+    counts = []
+    simulator.simulate(folder, workers=2, progress=lambda count, total: counts.append(count))
+    assert counts == [3, 4, 5]  # what was whole is not run again
     return folder
 
 
@@ -74,26 +85,13 @@ def test_cosmic_rays_change_the_gas_in_every_regime():
     assert cubes["advect"].std() < 0.8 * cubes["mhd"].std()
 
 
-def test_the_number_of_workers_changes_nothing(small, tmp_path):
-    Turbulence(**SMALL, vectors=True).simulate(tmp_path / "b", workers=2)
-    a, b = store.open(small), store.open(tmp_path / "b")
-    np.testing.assert_array_equal(a["E_c"], b["E_c"])
-    assert a["sample"].values.tolist() == b["sample"].values.tolist()
-
-
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_set(small, tmp_path):
-    simulator = Turbulence(**SMALL, vectors=True)
-
-    def stop(count, total):
-        if count == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        simulator.simulate(tmp_path / "c", progress=stop)
-    counts = []
-    simulator.simulate(tmp_path / "c", progress=lambda count, total: counts.append(count))
-    assert counts[0] == 3  # what was whole is not run again
-    np.testing.assert_array_equal(store.open(small)["density"], store.open(tmp_path / "c")["density"])
+def test_a_stop_and_the_number_of_workers_change_nothing(small):
+    """Runs made here, one after the other, are those of the set to the last bit."""
+    ds, simulator = store.open(small), Turbulence(**SMALL, vectors=True)
+    runs = [simulator.one(point) for point in simulator.design()]
+    assert ds["sample"].values.tolist() == [name for run in runs for name in run["sample"].values]
+    for name in ds.data_vars:
+        np.testing.assert_array_equal(ds[name], np.concatenate([run[name].values for run in runs]))
 
 
 # --- stirring
@@ -142,6 +140,15 @@ def test_the_same_seed_stirs_alike_at_any_resolution():
     # Cell centres are shifted by a quarter of a coarse cell: compare amplitudes.
     low = np.ix_(range(3), [0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3])
     np.testing.assert_allclose(np.abs(spectrum[0][low]), np.abs(spectrum[1][low]), atol=1e-12)
+
+
+def test_a_run_that_goes_on_is_stirred_as_one_that_never_stopped():
+    gas, driving = stirred()
+    for step in range(1, 5):
+        driving.apply(gas, 0.015 * step, 0.015)
+    later = stirred()[1]
+    later.advance(0.06)
+    np.testing.assert_array_equal(later.acceleration, driving.acceleration)
 
 
 # --- what is refused

@@ -66,6 +66,16 @@ class Driving:
         planes = np.einsum("dabz,yb->dazy", rows, y)
         return np.asarray(np.tensordot(planes, x, axes=(1, 1)).real)
 
+    def advance(self, time: float) -> None:
+        """Make the draws that are due by ``time``, without a push: what a run that goes on begins with."""
+        due = math.floor(time / CADENCE + 1e-9)
+        if due > self._drawn:
+            for _ in range(due - self._drawn):
+                self._amplitude *= self._keep
+                self._amplitude += math.sqrt(1 - self._keep**2) * self._draw()
+            self._drawn = due
+            self.acceleration = self._in_space()
+
     def apply(self, gas: Gas, time: float, dt: float) -> None:
         """Push ``gas`` for ``dt``: no net momentum, and ``power * dt`` more kinetic energy.
 
@@ -74,13 +84,7 @@ class Driving:
             time: At the end of the push; decides which draws of the process are due.
             dt: Duration.
         """
-        due = math.floor(time / CADENCE + 1e-9)
-        if due > self._drawn:
-            for _ in range(due - self._drawn):
-                self._amplitude *= self._keep
-                self._amplitude += math.sqrt(1 - self._keep**2) * self._draw()
-            self._drawn = due
-            self.acceleration = self._in_space()
+        self.advance(time)
         density, momentum = gas.density, gas.momentum
         push = density * self.acceleration
         push -= density * (push.mean((1, 2, 3)) / density.mean())[:, None, None, None]

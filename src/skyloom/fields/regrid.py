@@ -1,0 +1,79 @@
+r"""Boxes on a coarser grid, by averages over the new cells.
+
+.. math:: f'_i = \sum_j W_{ij} f_j, \qquad W_{ij} = \frac{n}{N}\,
+    \Big| \big[\tfrac{iN}{n}, \tfrac{(i+1)N}{n}\big] \cap [j, j+1] \Big|
+
+along every axis, for :math:`N` old and :math:`n` new cells: what a code with the coarser cells would store
+of the same gas. Integrals are kept and no value leaves the range of the old ones; :math:`N` need be no
+multiple of :math:`n`. The scale on which the finer code dissipates is averaged over, not moved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from skyloom.errors import UsageError
+from skyloom.fields.convention import add_step, check
+
+
+def regrid(ds: xr.Dataset, cells: int) -> xr.Dataset:
+    """Bring the maps or cubes of a field set to fewer cells a side.
+
+    Args:
+        ds: A field set of cubes ``(n, N, N, N)`` or maps ``(n, N, N)``; lazy values stay lazy.
+        cells: New cells a side, from 1 to ``N``.
+
+    Returns:
+        The same samples in the same box, in at least single precision where averages were taken.
+
+    Raises:
+        UsageError: ``cells`` is out of range.
+
+    Example:
+        >>> from skyloom.fields import example
+        >>> coarse = regrid(example(size=48), 32)
+        >>> coarse.sizes["x"], coarse.attrs["box_size"] == example(size=48).attrs["box_size"]
+        (32, True)
+    """
+    sides = [str(dim) for dim in ("z", "y", "x") if dim in ds.dims]
+    for side in sides:
+        if not 1 <= cells <= ds.sizes[side]:
+            raise UsageError(
+                f"cells is {cells}, but the boxes have {ds.sizes[side]} along {side}",
+                hint=f"allowed: 1 to {ds.sizes[side]}; a finer grid would hold nothing new",
+            )
+    data = {}
+    for name, field in ds.data_vars.items():
+        values: Any = field.data
+        for side in sides:
+            if side in field.dims and cells < ds.sizes[side]:
+                values = _averaged(values, field.dims.index(side), cells)
+        data[name] = (field.dims, values, field.attrs)
+    coarse = ds.drop_vars(list(ds.data_vars)).assign(data)
+    coarse = add_step(coarse, {"step": "regrid", "cells": cells})
+    check(coarse)
+    return coarse
+
+
+def _averaged(values: Any, axis: int, cells: int) -> Any:
+    """Return averages along one axis over ``cells`` equal parts."""
+    dtype = np.result_type(values.dtype, np.float32)
+    weights = overlaps(values.shape[axis], cells).astype(dtype)
+    return np.moveaxis(np.tensordot(values.astype(dtype), weights, axes=(axis, 1)), -1, axis)
+
+
+def overlaps(old: int, new: int) -> NDArray[np.float64]:
+    """Return the weight of every old cell in every new one, shape ``(new, old)``; rows add up to one.
+
+    Example:
+        >>> overlaps(3, 2).round(3).tolist()
+        [[0.667, 0.333, 0.0], [0.0, 0.333, 0.667]]
+    """
+    edges = np.arange(new + 1) * old / new
+    low = np.maximum(edges[:-1, None], np.arange(old))
+    high = np.minimum(edges[1:, None], np.arange(old) + 1)
+    return np.asarray(np.clip(high - low, 0, None) * new / old)
