@@ -103,6 +103,10 @@ class PositionedData(LightningDataModule):
         """Pass on."""
         return self.data.val_dataloader()
 
+    def loader(self, side: str) -> Any:
+        """Pass on."""
+        return self.data.loader(side)  # type: ignore[attr-defined]
+
     def next_epoch(self) -> None:
         """Begin the next epoch at its first batch."""
         self.train.epoch, self.train.start = self.train.epoch + 1, 0

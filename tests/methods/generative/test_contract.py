@@ -22,7 +22,8 @@ DENOISING = [name for name, made in CLASSES.items() if issubclass(made, Denoisin
 SMALL = {"net": {"name": "unet", "width": 8, "multiples": [1, 2], "attention": False}, "steps": 3}
 #: Methods that need other arguments than those.
 OWN = {
-    "gan": {"net": {"name": "perceptron", "widths": [16]}, "critic": {"name": "perceptron", "widths": [16]}}
+    "gan": {"net": {"name": "perceptron", "widths": [16]}, "critic": {"name": "perceptron", "widths": [16]}},
+    "pixelcnn": {"levels": 16, "mixtures": 2, "nr_resnet": 1, "nr_filters": 4, "scales": 2},
 }
 CONDITIONS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]])
 
@@ -35,6 +36,9 @@ def settled(name, **changes):
     """A generator whose weights are no longer those it begins with, at which it answers nothing."""
     torch.manual_seed(0)
     method = registry.build({"name": name, **OWN.get(name, SMALL), **changes}, "method", data=(1, 2, 8))
+    if name == "pixelcnn":
+        maps = torch.randn((8, 1, 8, 8))
+        method.prepare([{"maps": maps, "targets": torch.zeros(8, 2)}])
     with torch.no_grad():
         for weight in method.parameters():
             weight.add_(0.05 * torch.randn(weight.shape))

@@ -1,0 +1,297 @@
+"""PixelCNN++: the probability of a map, pixel by pixel, and maps drawn in that order.
+
+Salimans et al. 2017, arXiv:1701.05517. At each pixel of a detector the network, which knows the pixels before
+it, gives the probability of a hit, and of a pixel with a hit that of its values, channel after channel, as
+whole numbers. Pixels without a detector are neither judged nor drawn. The probability is that of the whole
+numbers themselves; nothing is smoothed, so its bits can be compared with those of any other code of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from skyloom.errors import UsageError
+from skyloom.methods.base import Batch, prediction_mode
+from skyloom.methods.generative import autoregressive_mixture as mixture
+from skyloom.methods.generative.autoregressive_quantiser import Pixels, Quantiser, Role
+from skyloom.methods.generative.base import Generative
+from skyloom.methods.generative.denoising import Generators, Step
+from skyloom.nets.pixelcnn import PixelCNN
+
+INITIAL = 64  #: maps by which gains and biases of the network are set before the training
+
+
+class Autoregressive(Generative):
+    """PixelCNN++ of maps of hits, or of any maps, with conditions.
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of conditions.
+        size: Side length of the maps, pixels.
+        roles: What each channel is, in the order of the recipe's fields: ``value``, ``hit`` (whether there is
+            a value at a pixel) or ``detector`` (whether there could be one); null for values only.
+        levels: Whole numbers that a value may take; one number, or one for each value channel.
+        mixtures: Logistic distributions in the mixture.
+        nr_resnet: Pairs of gated blocks at each resolution.
+        nr_filters: Channels of the features.
+        scales: Resolutions; each but the first halves the map.
+        dropout: Share of features dropped in each block.
+
+    Raises:
+        UsageError: The roles do not fit the channels, or a number is out of range.
+
+    Example:
+        >>> method = Autoregressive(2, 0, 8, roles=["value", "hit"], levels=16, nr_resnet=1, nr_filters=4)
+        >>> maps = torch.randn(20, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> maps[:, 1] = (maps[:, 1] > 0).float()
+        >>> maps[:, 0] *= maps[:, 1]
+        >>> method.prepare([{"maps": maps, "targets": torch.zeros(20, 0)}])
+        >>> method.sample(torch.zeros(3, 0)).shape
+        torch.Size([3, 2, 8, 8])
+    """
+
+    name = "pixelcnn"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_features: int,
+        size: int,
+        *,
+        roles: list[Role] | None = None,
+        levels: int | list[int] = 256,
+        mixtures: int = 10,
+        nr_resnet: int = 5,
+        nr_filters: int = 160,
+        scales: int = 3,
+        dropout: float = 0.5,
+    ) -> None:
+        arguments: dict[str, Any] = {
+            "roles": roles,
+            "levels": levels,
+            "mixtures": mixtures,
+            "nr_resnet": nr_resnet,
+            "nr_filters": nr_filters,
+            "scales": scales,
+            "dropout": dropout,
+        }
+        super().__init__(in_channels, out_features, size, arguments)
+        known: list[Role] = ["value"] * in_channels if roles is None else list(roles)
+        if len(known) != in_channels:
+            raise UsageError(
+                f"pixelcnn: {len(known)} roles for {in_channels} channels: {known}",
+                hint="give one role for each of data.fields, in their order",
+            )
+        if mixtures < 1:
+            raise UsageError(f"pixelcnn: mixtures is {mixtures}", hint="give 1 or more, e.g. 10")
+        C = known.count("value")
+        self.quantiser = Quantiser(known, [levels] * C if isinstance(levels, int) else levels, size)
+        self.has_hits = self.quantiser.hit is not None
+        self.net = PixelCNN(
+            C + self.has_hits + (self.quantiser.mask is not None),
+            mixture.outputs(C, mixtures) + self.has_hits,
+            out_features,
+            size,
+            nr_resnet=nr_resnet,
+            nr_filters=nr_filters,
+            scales=scales,
+            dropout=dropout,
+        )
+
+    @property
+    def dimensions(self) -> int:
+        """Random numbers of a map: of each pixel with a detector whether it is hit, and its values."""
+        return self.quantiser.pixels * (len(self.quantiser.counts) + self.has_hits)
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Learn the bounds of the values and the masks, and set gains and biases of the network.
+
+        Args:
+            batches: The train side, ``maps`` and ``targets``; gone through more than once.
+
+        Raises:
+            DataError: As `Quantiser.learn`.
+        """
+        self.quantiser.learn(batches)
+        first = next(iter(batches))
+        maps, conditions = (first[key][:INITIAL].to(self.quantiser.low) for key in ("maps", "targets"))
+        self.net.initialise(self.encoded(self.quantiser(maps)), conditions)
+
+    def on_fit_start(self) -> None:
+        """Prepare from the data module of the training; a resumed one then takes up what it had."""
+        loader = getattr(getattr(self.trainer, "datamodule", None), "loader", None)
+        if loader is not None:
+            self.prepare(loader("train"))
+
+    def encoded(self, pixels: Pixels) -> Tensor:
+        """Return what the network sees: values from -1 to 1, and 0 where there is no hit; the masks.
+
+        Args:
+            pixels: Of ``B`` maps.
+        """
+        hit = pixels.hit.unsqueeze(1)
+        parts = [
+            torch.where(hit, mixture.centre(pixels.levels[:, c : c + 1], count), 0.0)
+            for c, count in enumerate(self.quantiser.counts)
+        ]
+        if self.has_hits:
+            parts.append(hit.to(parts[0]))
+        if self.quantiser.mask is not None:
+            parts.append(self.quantiser.detector.to(parts[0]).expand_as(parts[0]))
+        return torch.cat(parts, dim=1)
+
+    def log_prob(self, maps: Tensor, conditions: Tensor) -> Tensor:
+        """Return the log of the probability of maps, as whole numbers.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            conditions: Shape ``(B, P)``, standardised.
+
+        Returns:
+            Nats, shape ``(B,)``.
+        """
+        return self._log_prob(self.quantiser(maps), conditions)
+
+    def _log_prob(self, pixels: Pixels, conditions: Tensor) -> Tensor:
+        numbers = self.net(self.encoded(pixels), conditions)
+        of = mixture.components(numbers[:, self.has_hits :], len(self.quantiser.counts))
+        values = mixture.log_prob(of, pixels.levels, self.quantiser.counts)
+        if not self.has_hits:
+            return torch.where(pixels.hit, values, 0.0).sum(dim=(1, 2))
+        logit = numbers[:, 0].to(values.dtype)
+        of_pixel = torch.where(pixels.hit, logsigmoid(logit) + values, logsigmoid(-logit))
+        return torch.where(self.quantiser.detector, of_pixel, 0.0).sum(dim=(1, 2))
+
+    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bits per dimension, twice."""
+        bits = -self.log_prob(maps, targets).mean() / (math.log(2) * self.dimensions)
+        return bits, bits
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the bits and the share of values that lay beyond the bounds of the train side."""
+        maps, targets = self.check(batch)
+        with prediction_mode(self):
+            pixels = self.quantiser(maps)
+            bits = -self._log_prob(pixels, targets).mean() / math.log(2)
+        shown = max(int(pixels.hit.sum()) * len(self.quantiser.counts), 1)
+        for name, value in (
+            ("loss", bits / self.dimensions),
+            ("bits_per_pixel", bits / self.quantiser.pixels),
+            ("clipped", pixels.clipped.sum().to(bits) / shown),
+        ):
+            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+
+    def sample(
+        self,
+        conditions: Tensor,
+        *,
+        generator: Generators | None = None,
+        steps: int | None = None,
+        done: Step | None = None,
+    ) -> Tensor:
+        """Draw maps; see `Generative.sample`. A step is a row of pixels, and there are always all of them."""
+        self.check_conditions(conditions)
+        if steps is not None and steps < 1:
+            raise UsageError(f"a sampler of {steps} steps", hint="give 1 or more, or leave it out")
+        self.quantiser.refuse_unlearnt()
+        noise = self.noise(conditions, generator)
+        with prediction_mode(self), torch.no_grad():
+            pixels = draw_slowly(self, noise, conditions, done=done)
+            return self.quantiser.restore(pixels.levels, pixels.hit)
+
+    def noise(self, conditions: Tensor, generators: Generators | None) -> Tensor:
+        """Draw the uniform numbers that maps follow from.
+
+        Args:
+            conditions: Of ``B`` maps, for device and precision.
+            generators: One source, or one for each map; None starts one from seed 0.
+
+        Returns:
+            For every pixel one for the hit, one for the component, one for each value channel, shape
+            ``(B, H, W, 2 + C)``.
+
+        Raises:
+            UsageError: There are not as many generators as maps.
+        """
+        size = self.shape[1]
+        shape = (size, size, 2 + len(self.quantiser.counts))
+        return uniform(len(conditions), shape, conditions, generators)
+
+    def decide(self, numbers: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw one pixel of each map.
+
+        Args:
+            numbers: Outputs of the network at the pixel, shape ``(B, outputs)``.
+            noise: Uniform numbers, shape ``(B, 2 + C)``.
+
+        Returns:
+            Levels ``(B, C)``, 0 without a hit, and whether there is a hit, ``(B,)``.
+        """
+        of = mixture.components(numbers[:, self.has_hits :], len(self.quantiser.counts))
+        levels = mixture.draw(of, noise[:, 1:], self.quantiser.counts)
+        if not self.has_hits:
+            return levels, torch.ones_like(noise[:, 0], dtype=torch.bool)
+        hit = noise[:, 0] < torch.sigmoid(numbers[:, 0])
+        return levels * hit.unsqueeze(1), hit
+
+
+def draw_slowly(
+    method: Autoregressive, noise: Tensor, conditions: Tensor, *, done: Step | None = None
+) -> Pixels:
+    """Draw maps with a pass of the whole network for every pixel: the truth that faster ways are held to.
+
+    Args:
+        method: The method, in evaluation mode.
+        noise: As ``Autoregressive.noise`` gives it.
+        conditions: Shape ``(B, P)``.
+        done: Called with (rows done, rows).
+    """
+    quantiser = method.quantiser
+    B, H, W = noise.shape[:3]
+    levels = noise.new_zeros(B, len(quantiser.counts), H, W)
+    hit = torch.zeros(B, H, W, dtype=torch.bool, device=noise.device)
+    pixels = Pixels(levels, hit, torch.zeros(B, dtype=torch.long, device=noise.device))
+    for i in range(H):
+        for j in range(W):
+            if not quantiser.detector[i, j]:
+                continue
+            numbers = method.net(method.encoded(pixels), conditions)[:, :, i, j]
+            levels[:, :, i, j], hit[:, i, j] = method.decide(numbers, noise[:, i, j])
+        if done is not None:
+            done(i + 1, H)
+    return pixels
+
+
+def uniform(B: int, shape: tuple[int, ...], like: Tensor, generators: Generators | None) -> Tensor:
+    """Draw uniform numbers within [0, 1); with a generator for each map, a map does not depend on others.
+
+    Args:
+        B: Number of maps.
+        shape: Of the numbers of a map.
+        like: Gives device and precision.
+        generators: One source, or one for each map; None starts one from seed 0.
+
+    Raises:
+        UsageError: There are not as many generators as maps.
+
+    Example:
+        >>> seeds = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+        >>> both = uniform(2, (4,), torch.zeros(1), seeds)
+        >>> torch.equal(both[1:], uniform(1, (4,), torch.zeros(1), torch.Generator().manual_seed(4)))
+        True
+    """
+    if generators is None:
+        generators = torch.Generator(like.device).manual_seed(0)
+    options: dict[str, Any] = {"dtype": like.dtype}
+    if isinstance(generators, torch.Generator):
+        return torch.rand((B, *shape), generator=generators, device=like.device, **options)
+    if len(generators) != B:
+        raise UsageError(f"{len(generators)} generators for {B} maps", hint="give one, or one for each map")
+    drawn = [torch.rand(shape, generator=g, device=g.device, **options) for g in generators]
+    return torch.stack(drawn).to(like.device)
