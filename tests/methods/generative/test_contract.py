@@ -22,6 +22,7 @@ DENOISING = [name for name, made in CLASSES.items() if issubclass(made, Denoisin
 SMALL = {"net": {"name": "unet", "width": 8, "multiples": [1, 2], "attention": False}, "steps": 3}
 #: Methods that need other arguments than those.
 OWN = {
+    "density_flow": {"hidden": [8], "coupling": True},
     "gan": {"net": {"name": "perceptron", "widths": [16]}, "critic": {"name": "perceptron", "widths": [16]}},
     "pixelcnn": {"levels": 16, "mixtures": 2, "nr_resnet": 1, "nr_filters": 4, "scales": 2},
 }
