@@ -11,12 +11,10 @@ from skyloom.methods.generative.density_flow import DensityFlow
 RHO = 0.8
 
 
-def trained(method, draw, steps, lr=1e-2, batch=512):
+def trained(data, draw, steps, lr=1e-2, batch=256, **arguments):
     """Train on fresh samples, so that nothing can be learned by heart."""
     torch.manual_seed(0)
-    for weights in method.parameters():
-        if weights.ndim > 1:
-            torch.nn.init.xavier_uniform_(weights)
+    method = DensityFlow(*data, **arguments)
     optimiser = torch.optim.Adam(method.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
     generator = torch.Generator().manual_seed(1)
@@ -36,7 +34,7 @@ def correlated(n, generator):
 
 
 def test_the_loss_on_a_correlated_gaussian_is_its_entropy():
-    method = trained(DensityFlow(2, 0, 1, splines=1, hidden=[16]), correlated, 250)
+    method = trained((2, 0, 1), correlated, 250, splines=1, hidden=[16])
     with torch.no_grad():
         seen = correlated(20_000, torch.Generator().manual_seed(2))
         loss = float(method.losses(*seen)[0])
@@ -56,7 +54,7 @@ def test_mean_and_width_follow_a_linear_gaussian_law():
         x = 2 * c + 0.2 * torch.exp(c / 2) * torch.randn((n, 1), generator=generator)
         return x[:, :, None, None], c
 
-    method = trained(DensityFlow(1, 1, 1, splines=0, hidden=[32]), draw, 250, batch=256)
+    method = trained((1, 1, 1), draw, 250, splines=1, hidden=[32])
     for c in (-0.8, 0.0, 0.8):
         drawn = method.sample(torch.full((4000, 1), c)).flatten()
         width = 0.2 * math.exp(c / 2)
@@ -87,8 +85,7 @@ def test_an_angle_is_bounded_by_its_entropy_and_drawn_on_the_circle():
         phi = 2 * math.pi * torch.rand(n, generator=generator)
         return torch.stack([phi.cos(), phi.sin()], dim=1)[:, :, None, None], torch.zeros(n, 0)
 
-    method = DensityFlow(2, 0, 1, splines=2, hidden=[16], circles=[[0, 1]], spread=0.5)
-    method = trained(method, draw, 200, batch=256)
+    method = trained((2, 0, 1), draw, 200, splines=2, hidden=[16], circles=[[0, 1]], spread=0.5)
     with torch.no_grad():
         bound = float(method.losses(*draw(20_000, torch.Generator().manual_seed(3)))[0])
         drawn = method.sample(torch.zeros(8000, 0)).flatten(1)
