@@ -124,13 +124,32 @@ def test_of_several_outputs_the_one_that_holds_the_fields_is_taken(tmp_path, ram
 def test_only_the_blocks_that_are_asked_for_are_read(tmp_path, ramp, monkeypatch):
     write_athdf(tmp_path / "t.o.0.athdf", {"rho": ramp})
     asked = []
-    real = athdf.Mesh.within
-    monkeypatch.setattr(athdf.Mesh, "within", lambda mesh, place: asked.append(place) or real(mesh, place))
+    real = athdf._LazyCube._root_block
+    monkeypatch.setattr(
+        athdf._LazyCube, "_root_block", lambda cube, data, at: asked.append(at) or real(cube, data, at)
+    )
     ds = Athena(path=str(tmp_path)).read()
     maps = cut(ds, kind="slice", axes=["z"], count=N)
     assert asked == []
     maps["density"][0].compute(scheduler="synchronous")
     assert sorted(asked) == [(x, y, 0) for x in (0, 1) for y in (0, 1)]
+
+
+@pytest.mark.parametrize("across", ["x", "y", "z"])
+def test_slabs_across_an_axis_are_the_same_cube_in_fewer_pieces(tmp_path, ramp, across, monkeypatch):
+    write_athdf(tmp_path / "t.o.0.athdf", {"rho": ramp})
+    blocks = Athena(path=str(tmp_path)).read()["density"]
+    monkeypatch.setattr(athdf, "SLAB_BYTES", 2 * 4 * N**2)  # two planes of float32
+    slabs = Athena(path=str(tmp_path), across=across).read()["density"]
+    assert np.array_equal(slabs.values, blocks.values)
+    chunks = dict(zip(slabs.dims, slabs.chunks, strict=True))
+    assert {dim: sizes for dim, sizes in chunks.items() if dim != across} == {
+        "sample": (1,),
+        **{dim: (N,) for dim in "zyx" if dim != across},
+    }
+    assert chunks[across] == (2,) * (N // 2)
+    maps = cut(Athena(path=str(tmp_path), across=across).read(), kind="slice", axes=[across], count=N)
+    assert np.array_equal(maps["density"][3].values, blocks.isel({across: [3]}).squeeze().values)
 
 
 def test_a_cut_cube_is_stored_and_read_back(tmp_path, ramp):

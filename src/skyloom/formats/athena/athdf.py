@@ -4,24 +4,32 @@ A file holds meshblocks; block ``b`` of level ``l`` lies at ``LogicalLocations[b
 blocks of its own level) and every dataset is ``(variables, blocks, x3, x2, x1)``, so a cube assembled from it
 has the axes ``z, y, x``. Attributes are big-endian where Athena++ wrote them so; h5py converts.
 
-A cube is a Dask array of one chunk a root block: nothing is read before it is asked for, and a 512³ snapshot
-never lies whole in memory. Blocks finer than the level asked for are averaged over the cells of the coarser
+A cube is a Dask array of one chunk a root block, or of slabs across one axis, which take fewer tasks where
+maps are cut along it: nothing is read before it is asked for, and a 512³ snapshot never lies whole in memory.
+Blocks finer than the level asked for are averaged over the cells of the coarser
 one (exact for densities, as all cells of a level have one volume), coarser ones are repeated.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from skyloom.errors import FormatError
+from skyloom.formats.athena.names import AXES
+
+Axis = Literal["x", "y", "z"]
+SLAB_BYTES = 128 << 20
+"""Most that a chunk holds where chunks are slabs, unless one plane has more."""
 
 _ATTRIBUTES = (
     "Time",
@@ -84,10 +92,13 @@ class Mesh:
         x, y, z = (cells // size for cells, size in zip(self.root, self.block, strict=True))
         return x, y, z
 
-    def within(self, place: tuple[int, int, int]) -> list[int]:
-        """Return the blocks, of whatever level, that lie in the root block at ``place`` (x, y, z)."""
-        root = self.locations >> self.levels[:, None]
-        return [int(b) for b in np.flatnonzero((root == np.array(place)).all(axis=1))]
+    @cached_property
+    def within(self) -> dict[tuple[int, int, int], list[int]]:
+        """Place of a root block (x, y, z) to the blocks, of whatever level, that lie in it."""
+        found: dict[tuple[int, int, int], list[int]] = {}
+        for block, (x, y, z) in enumerate((self.locations >> self.levels[:, None]).tolist()):
+            found.setdefault((x, y, z), []).append(block)
+        return found
 
 
 def read_mesh(path: Path) -> Mesh:
@@ -163,26 +174,37 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def cube(mesh: Mesh, native: str, *, level: int = 0) -> Any:
+def cube(mesh: Mesh, native: str, *, level: int = 0, across: Axis | None = None) -> Any:
     """Return a variable as a lazy cube.
 
     Args:
         mesh: The layout, from :func:`read_mesh`.
         native: Athena++'s name of the variable.
         level: Level whose cells the cube has; 0 are root cells.
+        across: Axis of the slabs that are the chunks, each as thick as a block or thinner, so that it has
+            `SLAB_BYTES` at most; None for one chunk a root block.
 
     Returns:
-        Dask array ``(z, y, x)`` of the file's type, one chunk a root block.
+        Dask array ``(z, y, x)`` of the file's type.
     """
     import dask.array as da
 
     lazy = _LazyCube(mesh, native, level)
-    chunks = tuple(n << level for n in mesh.block[::-1])
-    return da.from_array(lazy, chunks=chunks, asarray=True, fancy=False, name=False, meta=lazy.meta)
+    chunks = list(lazy.block)
+    if across is not None:
+        place = AXES[::-1].index(across)
+        plane = lazy.dtype.itemsize * math.prod(lazy.shape) // lazy.shape[place]
+        thick = next(
+            n
+            for n in range(chunks[place], 0, -1)
+            if chunks[place] % n == 0 and n * plane <= max(SLAB_BYTES, plane)
+        )
+        chunks = [thick if axis == across else -1 for axis in AXES[::-1]]
+    return da.from_array(lazy, chunks=tuple(chunks), asarray=True, fancy=False, name=False, meta=lazy.meta)
 
 
 class _LazyCube:
-    """What Dask needs to know of an array: its shape and type, and how to read a root block of it."""
+    """What Dask needs to know of an array: its shape and type, and how to read a part of it."""
 
     ndim = 3
 
@@ -190,6 +212,7 @@ class _LazyCube:
         self.mesh, self.level = mesh, level
         self.dataset, self.row = mesh.variables[native]
         self.shape = tuple(n << level for n in mesh.root[::-1])
+        self.block = tuple(n << level for n in mesh.block[::-1])
         with h5py.File(mesh.path) as file:
             self.dtype = file[self.dataset].dtype.newbyteorder("=")
 
@@ -199,22 +222,43 @@ class _LazyCube:
         return np.empty((0, 0, 0), self.dtype)
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        """Read a part that lies within one root block."""
-        mesh, size = self.mesh, [n << self.level for n in self.mesh.block[::-1]]
+        """Read a part, root block by root block."""
         parts = [part.indices(n) for part, n in zip(key, self.shape, strict=True)]
-        z, y, x = (start // n for (start, _, _), n in zip(parts, size, strict=True))
-        inside = tuple(
-            slice(start - place * n, stop - place * n, step)
-            for (start, stop, step), place, n in zip(parts, (z, y, x), size, strict=True)
-        )
-        blocks = mesh.within((x, y, z))
-        data = _opened(mesh.path, os.getpid())[self.dataset]
-        if len(blocks) == 1 and mesh.levels[blocks[0]] == self.level:
-            return np.asarray(data[(self.row, blocks[0], *inside)])
-        whole: NDArray[Any] = np.empty(size, self.dtype)
+        lower, upper = [start for start, _, _ in parts], [stop for _, stop, _ in parts]
+        given: NDArray[Any] = np.empty([b - a for a, b in zip(lower, upper, strict=True)], self.dtype)
+        data = self._data()
+        touched = [range(a // n, -(-b // n)) for a, b, n in zip(lower, upper, self.block, strict=True)]
+        for z, y, x in product(*touched):
+            there, inside = [], []
+            for first, last, n, index in zip(lower, upper, self.block, (z, y, x), strict=True):
+                start, stop = max(first, index * n), min(last, (index + 1) * n)
+                there.append(slice(start - first, stop - first))
+                inside.append(slice(start - index * n, stop - index * n))
+            given[tuple(there)] = self._root_block(data, (x, y, z))[tuple(inside)]
+        steps = [step for _, _, step in parts]
+        # Dask copies what is a view of something else, and most parts are whole.
+        return given if steps == [1, 1, 1] else given[tuple(slice(None, None, step) for step in steps)]
+
+    def _data(self) -> Any:
+        """Return the dataset; mapped where it lies in one piece, which saves a copy of every block.
+
+        The map is made anew for each part, so that what was read of the file does not add up in memory.
+        """
+        data = _opened(self.mesh.path, os.getpid())[self.dataset]
+        offset = data.id.get_offset()
+        if offset is None:
+            return data
+        return np.memmap(self.mesh.path, data.dtype, mode="r", offset=offset, shape=data.shape)
+
+    def _root_block(self, data: Any, place: tuple[int, int, int]) -> NDArray[Any]:
+        """Return the cells of a root block (x, y, z), of the level asked for."""
+        blocks = self.mesh.within[place]
+        if len(blocks) == 1 and self.mesh.levels[blocks[0]] == self.level:
+            return np.asarray(data[self.row, blocks[0]])
+        whole: NDArray[Any] = np.empty(self.block, self.dtype)
         for b in blocks:
-            self._place(whole, data[self.row, b], b, (x, y, z))
-        return whole[inside]
+            self._place(whole, data[self.row, b], b, place)
+        return whole
 
     def _place(
         self, whole: NDArray[Any], values: NDArray[Any], block: int, place: tuple[int, int, int]
