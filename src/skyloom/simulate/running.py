@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
@@ -42,24 +42,44 @@ def run_missing(
     report(count, len(work))
     if not todo and writer.finished:
         return
+    todo_work = {index: work[index] for index in todo}
+    for index, made in run_all(todo_work, simulate, workers=workers, fresh_after=fresh_after):
+        writer.write(index, made)
+        count += 1
+        report(count, len(work))
+    writer.finish(shards=len(work))
+
+
+def run_all(
+    work: Mapping[int, tuple[Any, ...]],
+    make: Callable[..., Any],
+    *,
+    workers: int = 1,
+    fresh_after: int | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index, result) of every piece of work as it is done, in any order.
+
+    Args:
+        work: Index to the arguments of ``make``.
+        make: Does one; it and its arguments can be pickled.
+        workers: Processes, one thread each.
+        fresh_after: Pieces after which a process is replaced; None keeps it.
+    """
     with _pool(workers, fresh_after) as pool:
-        running: dict[Future[xr.Dataset], int] = {}
-        waiting = iter(todo)
+        running: dict[Future[Any], int] = {}
+        waiting = iter(work)
         try:
             while True:
-                # A few ahead of the workers, never all: results are whole boxes.
+                # A few ahead of the workers, never all: results can be whole boxes.
                 while len(running) < 2 * workers and (index := next(waiting, None)) is not None:
-                    running[pool.submit(simulate, *work[index])] = index
+                    running[pool.submit(make, *work[index])] = index
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    writer.write(running.pop(future), future.result())
-                    count += 1
-                    report(count, len(work))
+                    yield running.pop(future), future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    writer.finish(shards=len(work))
 
 
 def _pool(workers: int, fresh_after: int | None) -> ProcessPoolExecutor:
