@@ -14,6 +14,7 @@ SMALL = {
     "vgg": {"widths": [4, 8], "dense": [16]},
     "resnet": {"width": 4},
     "strided_cnn": {"widths": [4, 8], "dropout": 0.0},
+    "cmd_cnn": {"width": 4, "dropout": 0.0},
     "unet": {"width": 32, "depth": 3},
 }
 

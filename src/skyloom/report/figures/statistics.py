@@ -61,9 +61,11 @@ def lowest(bands: Mapping[str, Band]) -> float | None:
     Example:
         >>> lowest({"test": Band(np.array([0.0, 3.0]), np.zeros(2))})
         0.9
+        >>> lowest({"test": Band(np.array([3e-24]), np.zeros(1))})  # the power of a magnetic field in gauss
+        9e-25
     """
     positive = np.concatenate([band.mean[band.mean > 0] for band in bands.values()])
-    return round(0.3 * float(positive.min()), 12) if positive.size else None
+    return float(f"{0.3 * float(positive.min()):.12g}") if positive.size else None
 
 
 def sides_compared(
