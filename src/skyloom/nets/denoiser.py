@@ -106,7 +106,7 @@ class DenoisingUNet(nn.Module):
             for layer in self.unet.modules():
                 if isinstance(layer, nn.Conv2d) and layer.padding != (0, 0):
                     # Three times as fast as torch's own circular padding.
-                    layer.register_forward_pre_hook(partial(_wrapped, layer.padding[0]))
+                    layer.register_forward_pre_hook(partial(_wrapped, layer.kernel_size[0] // 2))
                     layer.padding = (0, 0)
 
     def forward(self, x: Tensor, t: Tensor, conditions: Tensor, *, known: Tensor) -> Tensor:
