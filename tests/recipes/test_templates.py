@@ -21,14 +21,11 @@ SMALL = [
 FRACTIONS = "{train: 0.6, validation: 0.2, test: 0.2}"
 SHIPPED = "{name: shipped, set: reionisation-21cmfast}"
 EMBEDDED = "{name: reionisation, simulations: 16, redshifts: 2, size: 16, box_size: 32.0, seed: 7}"
-<<<<<<< HEAD
 ATHENA = "{name: shipped, set: cosmic-rays-athena}"
 TURBULENT = "{name: turbulence, simulations: 20, size: 12, times: [0.05, 0.1]}"
 COARSE, TWELVE = "{cut: slice, axis: [x], count: 6}", "{cut: slice, axis: [x], count: 12, cells: 12}"
 HELD_OUT = "{by: held_out, fraction: 0.5, stratify: transport, axis: x, validation: 0.25, seed: 0}"
-=======
 WEB = "{{name: cosmic_web, simulations: {}, cells: 16, size: 16, steps: 4, fields: [Mgas, HI, B]}}"
->>>>>>> 0b2a269 (Give the recipe of the CAMELS benchmark its test and its line in the changelog)
 OWN = {
     "reionisation": [
         "method.net.width=4",
@@ -52,7 +49,6 @@ OWN = {
         "data.maps.count=24", "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2",
         "task.samples=20", "task.statistics=[{name: power_spectrum}]",
     ],
-<<<<<<< HEAD
     "cosmic-rays-classify-embedded": [
         "method.net.widths=[4, 4]", "explain=[]", "evaluate.baselines=[majority]",
         f"data.source={TURBULENT}", "data.maps.count=6",
@@ -63,12 +59,11 @@ OWN = {
     "cosmic-rays-unet-embedded": [
         "method.net.width=4", "method.net.depth=2", "variants={}",
         f"data.source={TURBULENT}", "data.maps.count=6",
-=======
+    ],
     "multifield-infer": [
         "method.net.width=2", f"data.source={WEB.format(30)}", f"split.fractions={FRACTIONS}",
         f"transfer={{finer: {{source: {WEB.format(4)[:-1]}, seed: 5}}}}}}", "evaluate.baselines=[mean]",
         "variants={posterior: {method: {name: posterior, net: {name: cmd_cnn, width: 2}, flow: maf}}}",
->>>>>>> 0b2a269 (Give the recipe of the CAMELS benchmark its test and its line in the changelog)
     ],
     "reionisation-excursion": [
         "method.net.width=4",
