@@ -95,5 +95,5 @@ def test_refusals():
     method = Regression(1, 2, 16, net=NET)
     with pytest.raises(ShapeError, match=r"targets of shape \(3, 2, 16, 16\), found \(3, 1, 16, 16\)"):
         method.check({"maps": torch.zeros(3, 1, 16, 16), "targets": torch.zeros(3, 1, 16, 16)})
-    with pytest.raises(UsageError, match="one answer for a map, not 3 samples"):
+    with pytest.raises(UsageError, match="one answer for a map and no samples"):
         method.predict(torch.zeros(1, 1, 16, 16), draws=3)

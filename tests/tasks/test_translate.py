@@ -87,13 +87,29 @@ def test_a_translation_is_a_field_set_that_keeps_who_the_samples_are(ds):
     assert again.state() == task.state()
 
 
+def test_draws_leave_their_mean_their_sd_and_one_of_them(ds):
+    task = Translate(inputs=["T_b"], targets=["neutral_fraction"])
+    table = ds.drop_vars(list(ds.data_vars))
+    n = ds.sizes["sample"]
+    samples = np.zeros((n, 3, 1, 4, 4)) + np.array([1.0, 2.0, 6.0])[:, None, None, None]
+    found = task.interpret({"samples": samples}, table)
+    fields.check(found)
+    # Mean 3; deviations -2, -1, 3: variance (4 + 1 + 9) / 2.
+    assert (found["neutral_fraction"] == 3).all() and (found["neutral_fraction_draw"] == 1).all()
+    np.testing.assert_allclose(found["neutral_fraction_sd"].values, 7**0.5)
+    assert found.attrs["draws"] == 3 and "spread_error" in found.attrs["scores"]
+    alone = task.interpret({"samples": samples[:, :1]}, table)
+    assert "neutral_fraction_sd" not in alone and (alone["neutral_fraction"] == 1).all()
+    assert "spread_error" not in task.interpret({"mean": samples[:, 0]}, table).attrs["scores"]
+
+
 def test_what_is_no_translation_is_refused(ds):
     task = Translate(inputs=["T_b"], targets=["neutral_fraction"])
     table = ds.drop_vars(list(ds.data_vars))
     n = ds.sizes["sample"]
     with pytest.raises(ShapeError, match="expected"):
         task.interpret({"mean": np.zeros((n, 2, 8, 8))}, table)
-    with pytest.raises(UsageError, match="made of 'mean' alone"):
+    with pytest.raises(UsageError, match="made of 'mean' or of 'samples'"):
         task.interpret({"mean": np.zeros((n, 1, 8, 8)), "sd": np.zeros(1)}, table)
     maps = np.zeros((n, 1, 8, 8))
     maps[1, 0, 3, 3] = np.nan

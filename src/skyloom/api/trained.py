@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 BATCH = 256
 PIXEL_TOLERANCE = 0.01
-DRAWS = 256  #: posterior draws kept of each sample
 SHIFT = {"role": "label", "units": "", "long_name": "how unlike the training maps"}
 SHIFT_P = {"role": "label", "units": "", "long_name": "share of unseen maps as unlike"}
 
@@ -77,11 +76,10 @@ class Run:
         import torch
 
         generator = torch.Generator().manual_seed(seed)
-        draws = DRAWS if self.recipe.method["name"] == "posterior" else 0
         x = torch.from_numpy(self.inputs(maps))
         with torch.inference_mode():
             parts = [
-                self.method.predict(x[start : start + BATCH], draws=draws, generator=generator)
+                self.method.predict(x[start : start + BATCH], draws=self.method.draws, generator=generator)
                 for start in range(0, len(x), BATCH)
             ]
         return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
@@ -168,8 +166,10 @@ class Run:
     def interpret(self, outputs: dict[str, np.ndarray], table: xr.Dataset, *, side: str = "") -> xr.Dataset:
         """Return a method's outputs as a prediction of the task, its errors repaired."""
         if isinstance(self.task, Translate):
+            # Transforms bend: the mean of the draws is taken in the unit of the field.
+            told = "samples" if "samples" in outputs else "mean"
             return self.task.interpret(
-                {"mean": self._restored(outputs["mean"])},
+                {told: self._restored(outputs[told])},
                 table,
                 side=side,
                 leaky=self.split.leaky,
@@ -191,12 +191,14 @@ class Run:
         return found
 
     def _restored(self, outputs: np.ndarray) -> np.ndarray:
-        """Return transformed target maps ``(n, P, H, W)`` in the units of the fields, where that can be."""
+        """Return transformed target maps ``(n, ..., P, H, W)`` in the units of the fields, where possible."""
         restored = []
         for channel, (name, about) in enumerate(self.about_targets().items()):
-            pipeline, maps = self.transforms.pipelines[name], outputs[:, channel]
-            restored.append(pipeline.inverse(maps, {}) if about["space"] == "physical" else maps)
-        return np.stack(restored, axis=1)
+            pipeline, maps = self.transforms.pipelines[name], outputs[..., channel, :, :]
+            if about["space"] == "physical":
+                maps = pipeline.inverse(maps.reshape(-1, *maps.shape[-2:]), {}).reshape(maps.shape)
+            restored.append(maps)
+        return np.stack(restored, axis=-3)
 
     def _note(self, ds: xr.Dataset) -> str:
         """Say where maps are unlike those that the run was trained on; empty where they are alike."""

@@ -13,6 +13,7 @@ import xarray as xr
 
 from skyloom.evaluate.generated import Scorecard, judge_pairs
 from skyloom.evaluate.scorecard import as_json
+from skyloom.evaluate.spread import judge_draws
 from skyloom.statistics import one_point
 
 PDF_BINS = 60
@@ -44,8 +45,9 @@ def judge(
 
     Returns:
         The content of ``metrics.json``, as ``skyloom.evaluate.scorecard`` describes it with a field in the
-        place of a parameter and the baselines ``constant`` and ``per_pixel``; and the curves: of every field
-        ``f``, ``f.ratio`` and ``f.r`` over ``f.k``, and ``f.pdf`` over ``f.value`` for truth and translation.
+        place of a parameter and the baselines ``constant`` and ``per_pixel``, and the scores of
+        ``judge_draws`` where there are draws; and the curves: of every field ``f``, ``f.ratio`` and ``f.r``
+        over ``f.k``, and ``f.pdf`` over ``f.value`` for truth and translation.
 
     Raises:
         DataError: The sets share no samples, or cannot be compared.
@@ -70,6 +72,11 @@ def judge(
     groups = len(np.unique(translated["group"].values))
     size = {"groups": groups, "samples": translated.sizes["sample"]}
     names = str(translated.attrs.get("scores", "r2")).split()
+    entries = {name: _entry(found, name, translated[name], names, size) for name in found.numbers["fields"]}
+    if translated.attrs.get("draws", 0):
+        for name, entry in entries.items():
+            scores = judge_draws(truth, translated, name, bootstrap=bootstrap, seed=seed)
+            entry["scores"] |= {key: score | size for key, score in scores.items()}
     card = {
         "side": str(translated.attrs.get("side", "")),
         **size,
@@ -78,9 +85,7 @@ def judge(
         "intervals": "none",
         "headline": names[0],
         "answers": "fields",
-        "parameters": {
-            name: _entry(found, name, translated[name], names, size) for name in found.numbers["fields"]
-        },
+        "parameters": entries,
         "calibration": {},
         "seconds_per_sample": seconds_per_sample,
     }

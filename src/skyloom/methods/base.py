@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from skyloom import registry
-from skyloom.errors import ShapeError
+from skyloom.errors import ShapeError, UsageError
 from skyloom.methods.optimisers import Weights
 from skyloom.registry import Kind
 
@@ -123,7 +123,12 @@ class Method(Learner):
     """Base of the methods that answer for a map: a network, a loss, and predictions with or without errors.
 
     Arguments and attributes are those of `Learner`.
+
+    Attributes:
+        draws: Samples of each map that an evaluation asks for; 0 where the method has one answer.
     """
+
+    draws: int = 0
 
     @abstractmethod
     def forward(self, maps: Tensor) -> Tensor:
@@ -144,6 +149,63 @@ class Method(Learner):
             ``mean`` of shape ``(B, P)``, ``sd`` of shape ``(B, P)`` where the method knows it, and
             ``samples`` of shape ``(B, draws, P)`` where ``draws > 0``; all standardised.
         """
+
+
+class FieldMethod(Method):
+    """Base of the methods that answer with maps of other fields, one answer or samples of many.
+
+    Targets and answers are maps ``(B, P, H, W)``, transformed. A method that has samples sets ``draws`` to 1
+    or more and gives one for each map in ``draw``; its mean is that of its samples.
+    """
+
+    answers = ("fields",)
+
+    def check(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return maps and targets of a batch.
+
+        Raises:
+            ShapeError: The targets are not ``(B, P, H, W)``.
+        """
+        maps, targets = batch["maps"], batch["targets"]
+        wanted = (len(maps), self.out_features, *maps.shape[2:])
+        if targets.shape != wanted:
+            raise ShapeError(
+                f"method {self.name!r} was built for targets of shape {wanted}, found {tuple(targets.shape)}",
+                hint="build the method again with as many outputs as there are target fields",
+            )
+        return maps, targets
+
+    def draw(self, maps: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one sample of the fields for each map, ``(B, P, H, W)``; called in prediction mode.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, transformed.
+            generator: Source of the noise, on the device of the maps.
+
+        Raises:
+            UsageError: The method has one answer.
+        """
+        raise UsageError(
+            f"method {self.name!r} has one answer for a map and no samples",
+            hint="use a method that draws from a distribution",
+        )
+
+    def predict(
+        self, maps: Tensor, *, draws: int = 0, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Predict ``mean`` ``(B, P, H, W)`` and, with draws, ``samples`` ``(B, draws, P, H, W)``.
+
+        Raises:
+            UsageError: Samples are asked for, and the method has one answer.
+        """
+        if generator is None:
+            generator = torch.Generator(maps.device).manual_seed(0)
+        with prediction_mode(self), torch.no_grad():
+            if not (draws or self.draws):
+                return {"mean": self(maps)}
+            samples = torch.stack([self.draw(maps, generator) for _ in range(draws or self.draws)], dim=1)
+        prediction = {"mean": samples.mean(dim=1)}
+        return prediction | ({"samples": samples} if draws else {})
 
 
 def rebuild(spec: dict[str, Any]) -> Any:

@@ -52,6 +52,7 @@ class Posterior(Method):
     """
 
     name = "posterior"
+    draws = 256
 
     def __init__(
         self,

@@ -11,18 +11,17 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from skyloom import registry
 from skyloom.errors import ShapeError, UsageError
-from skyloom.methods.base import Batch, Method, Net, prediction_mode
+from skyloom.methods.base import FieldMethod, Net
 
 WINDOW = 11  # pixels of the window of the structural similarity
 
 
-class Regression(Method):
+class Regression(FieldMethod):
     r"""Regression from fields to fields.
 
     .. math:: \big\langle \ell(y - \hat y) \big\rangle + \alpha\,(1 - \mathrm{SSIM}), \qquad
@@ -46,13 +45,13 @@ class Regression(Method):
         ShapeError: The maps are smaller than the window of SSIM.
 
     Example:
+        >>> import torch
         >>> method = Regression(1, 2, 16, net={"name": "unet", "width": 4, "depth": 2}, ssim=0.1)
         >>> method.predict(torch.zeros(3, 1, 16, 16))["mean"].shape
         torch.Size([3, 2, 16, 16])
     """
 
     name = "regression"
-    answers = ("fields",)
 
     def __init__(
         self,
@@ -110,37 +109,6 @@ class Regression(Method):
             alike = structural_similarity_index_measure(given.float(), targets.float(), data_range=self.span)
             loss = loss + self.ssim * (1 - alike)  # type: ignore[operator]
         return loss, loss
-
-    def predict(
-        self, maps: Tensor, *, draws: int = 0, generator: torch.Generator | None = None
-    ) -> dict[str, Tensor]:
-        """Predict ``mean``, transformed, ``(B, P, H, W)``.
-
-        Raises:
-            UsageError: Samples are asked for; a regression has one answer.
-        """
-        if draws:
-            raise UsageError(
-                f"method 'regression' has one answer for a map, not {draws} samples",
-                hint="use a method that draws from a distribution",
-            )
-        with prediction_mode(self), torch.no_grad():
-            return {"mean": self(maps)}
-
-    def check(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return maps and targets of a batch.
-
-        Raises:
-            ShapeError: The targets are not ``(B, P, H, W)``.
-        """
-        maps, targets = batch["maps"], batch["targets"]
-        wanted = (len(maps), self.out_features, *maps.shape[2:])
-        if targets.shape != wanted:
-            raise ShapeError(
-                f"method {self.name!r} was built for targets of shape {wanted}, found {tuple(targets.shape)}",
-                hint="build the method again with as many outputs as there are target fields",
-            )
-        return maps, targets
 
 
 def check_gives_fields(net: dict[str, Any] | str, method: str) -> None:

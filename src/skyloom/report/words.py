@@ -10,6 +10,8 @@ _TITLES = {
     "skill": "gain over per-pixel regression",
     "power_ratio": "P(k) ratio",
     "total": "total, translated / true",
+    "spread_error": "spread of draws / their error",
+    "draw_power_ratio": "P(k) ratio of one draw",
     "chi2": "reduced χ²",
     "pull": "bias / σ",
     "coverage_68": "inside 68\u00a0%",

@@ -2,8 +2,12 @@
 
 The targets are fields of the set and not columns of its table, so they reach a method as maps, beside the
 maps that it sees. What leaves the task is a field set: the translated fields of every sample, each in its own
-unit, with all coordinates of the samples. A field whose transforms take something out of each map (its own
-mean, its own histogram) cannot come back without the truth; it stays as transformed, without a unit.
+unit, with all coordinates of the samples. A method that draws gives for each field ``f`` the mean of its
+draws, their standard deviation ``f_sd`` and one of them, ``f_draw``: pixels are best told by the mean, which
+is too smooth, and only a single draw may have the power of a true map.
+
+A field whose transforms take something out of each map (its own mean, its own histogram) cannot come back
+without the truth; it stays as transformed, without a unit.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from skyloom.fields import add_step
 from skyloom.fields.transforms import ids_digest
 
 SCORES = ("r2", "skill", "psnr", "ssim", "correlation", "coherence", "power_ratio", "total")
+DRAWN_SCORES = ("spread_error", "draw_power_ratio")  #: of methods that draw, beside these
 SPACES = ("physical", "transformed")
 
 
@@ -107,7 +112,8 @@ class Translate:
 
         Args:
             outputs: ``mean``, the translated maps, shape ``(n, P, H, W)``, each field in the unit that
-                ``about`` gives.
+                ``about`` gives; or ``samples``, draws of them, shape ``(n, draws, P, H, W)``, whose mean is
+                taken in that unit.
             table: Coordinates and attributes of the same ``n`` samples, as a field set has them.
             side: Name of the side, stored in the attributes.
             leaky: Whether the split is leaky, stored in the attributes.
@@ -115,36 +121,48 @@ class Translate:
                 ``space``, one of ``SPACES``.
 
         Returns:
-            A field set of the targets, with ``answers``, ``side``, ``leaky``, ``scores`` in its attributes.
+            A field set of the targets, with ``answers``, ``side``, ``leaky``, ``draws``, ``scores`` in its
+            attributes; with samples also ``f_draw`` and, of two or more, ``f_sd`` for each target ``f``.
 
         Raises:
-            UsageError: There is another output than ``mean``.
+            UsageError: There are other outputs than ``mean`` or ``samples``.
             ShapeError: The maps do not fit the table.
             DataError: A map is not finite.
         """
-        if set(outputs) != {"mean"}:
-            raise UsageError(f"a translation is made of 'mean' alone; found {', '.join(sorted(outputs))}")
-        maps = np.asarray(outputs["mean"])
-        if maps.ndim != 4 or maps.shape[:2] != (table.sizes["sample"], len(self.fields)):
+        if len(outputs) != 1 or not {"mean", "samples"} & set(outputs):
+            raise UsageError(
+                f"a translation is made of 'mean' or of 'samples'; found {', '.join(sorted(outputs))}"
+            )
+        maps = np.asarray(outputs["mean"])[:, None] if "mean" in outputs else np.asarray(outputs["samples"])
+        self._check(maps, table)
+        told = about or {}
+        variables = {}
+        for channel, name in enumerate(self.fields):
+            attrs = {"units": "", "long_name": name, "rank": 0, **told.get(name, {})}
+            for end, words, values in _moments(maps[:, :, channel], drawn="samples" in outputs):
+                long_name = f"{attrs['long_name']}, {words}"
+                variables[name + end] = (("sample", "y", "x"), values, {**attrs, "long_name": long_name})
+        found = xr.Dataset(variables, coords=table.coords, attrs=table.attrs)
+        draws = maps.shape[1] if "samples" in outputs else 0
+        found.attrs |= {"answers": "fields", "side": side, "leaky": int(leaky), "draws": draws}
+        found.attrs["scores"] = " ".join([*SCORES, *(DRAWN_SCORES if draws else ())])
+        step = {"step": "translate", "inputs": self.inputs, "targets": self.fields}
+        return add_step(found, step) if "provenance" in found.attrs else found
+
+    def _check(self, maps: np.ndarray, table: xr.Dataset) -> None:
+        """Refuse maps ``(n, draws, P, H, W)`` that do not fit the table or are not finite."""
+        if maps.ndim != 5 or maps.shape[::2][:2] != (table.sizes["sample"], len(self.fields)):
             wanted = f"({table.sizes['sample']}, {len(self.fields)}, H, W)"
-            raise ShapeError(f"translated maps have shape {maps.shape}, expected {wanted}")
-        bad = ~np.isfinite(maps).all(axis=(1, 2, 3))
+            raise ShapeError(
+                f"translated maps have shape {maps.shape} with their draws second, expected {wanted}"
+            )
+        bad = ~np.isfinite(maps).all(axis=(1, 2, 3, 4))
         if bad.any():
             raise DataError(
                 f"the translation of sample '{table['sample'].values[bad][0]}' is not finite"
                 f" ({int(bad.sum())} of {len(maps)})",
                 hint="the network has diverged: lower its lr, or look at its input",
             )
-        told = about or {}
-        variables = {}
-        for channel, name in enumerate(self.fields):
-            attrs = {"units": "", "long_name": name, "rank": 0, **told.get(name, {})}
-            attrs["long_name"] = f"{attrs['long_name']}, translated"
-            variables[name] = (("sample", "y", "x"), maps[:, channel], attrs)
-        found = xr.Dataset(variables, coords=table.coords, attrs=table.attrs)
-        found.attrs |= {"answers": "fields", "side": side, "leaky": int(leaky), "scores": " ".join(SCORES)}
-        step = {"step": "translate", "inputs": self.inputs, "targets": self.fields}
-        return add_step(found, step) if "provenance" in found.attrs else found
 
     def state(self) -> dict[str, Any]:
         """Return all that ``from_state`` needs, as JSON values."""
@@ -161,6 +179,17 @@ class Translate:
         task = cls(inputs=list(state["inputs"]), targets=list(state["targets"]))
         task._digest = str(state["fitted_on"])
         return task
+
+
+def _moments(maps: np.ndarray, *, drawn: bool) -> list[tuple[str, str, np.ndarray]]:
+    """Return what is kept of answers ``(n, draws, H, W)``: the end of its name, words, maps ``(n, H, W)``."""
+    kept = [("", "translated", maps.mean(axis=1))]
+    if drawn:
+        kept[0] = ("", f"translated, mean of {maps.shape[1]} draws", kept[0][2])
+        kept.append(("_draw", "translated, one draw", maps[:, 0]))
+    if drawn and maps.shape[1] > 1:
+        kept.append(("_sd", "translated, sd of draws", maps.std(axis=1, ddof=1)))
+    return kept
 
 
 def summary_rows(translated: xr.Dataset) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

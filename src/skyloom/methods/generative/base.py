@@ -26,7 +26,7 @@ from skyloom.methods.generative.denoising import (
     amplitudes,
     denoised,
     gaussian,
-    learnt,
+    noised,
 )
 from skyloom.methods.generative.schedule import Schedule
 from skyloom.registry import Kind
@@ -136,25 +136,17 @@ class Denoising(Generative):
         return loss, loss
 
     def error(self, x_0: Tensor, conditions: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return the mean square error of the network's target.
-
-        Times are one uniform number a batch plus equal steps, which covers them evenly (Kingma et al. 2021,
-        arXiv:2107.00630).
+        """Return the mean square error of the network's target, at the times of `noised`.
 
         Args:
             x_0: Maps, shape ``(B, C, H, W)``, standardised.
             conditions: Shape ``(B, P)``, standardised.
             generator: Source of times, noise and what is dropped; None for torch's own.
         """
-        B = len(x_0)
-        options: dict[str, Any] = {"generator": generator, "device": x_0.device}
-        even = torch.arange(B, device=x_0.device) / B
-        t = self.schedule.times((even + torch.rand(1, **options)) % 1).to(x_0.dtype)
-        noise = torch.randn(x_0.shape, dtype=x_0.dtype, **options)
-        known = torch.rand(B, **options) >= self.drop
-        alpha, sigma = amplitudes(self.schedule, t, x_0)
-        given: Tensor = self.net(alpha * x_0 + sigma * noise, t, conditions, known=known)
-        return (given - learnt(self.target, x_0, noise, alpha, sigma)).square().mean()
+        x, t, wanted = noised(self.schedule, self.target, x_0, generator)
+        known = torch.rand(len(x_0), generator=generator, device=x_0.device) >= self.drop
+        given: Tensor = self.net(x, t, conditions, known=known)
+        return (given - wanted).square().mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``validation/loss``, with the same noise in every epoch."""

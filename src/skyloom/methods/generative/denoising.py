@@ -31,6 +31,14 @@ class Denoised(NamedTuple):
     noise: Tensor
 
 
+class Noised(NamedTuple):
+    """Noisy maps ``(B, C, H, W)``, their times ``(B,)`` and what a network is to make of them."""
+
+    x: Tensor
+    t: Tensor
+    wanted: Tensor
+
+
 Denoiser = Callable[[Tensor, Tensor], Denoised]
 Step = Callable[[int, int], None]
 
@@ -48,6 +56,46 @@ def learnt(target: Target, x_0: Tensor, noise: Tensor, alpha: Tensor, sigma: Ten
     if target == "noise":
         return noise
     return alpha * noise - sigma * x_0 if target == "velocity" else noise - x_0
+
+
+def spread(count: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw one uniform number and add equal steps, which covers [0, 1) evenly (arXiv:2107.00630).
+
+    Args:
+        count: How many numbers.
+        like: Gives the device.
+        generator: Source of the number; None for torch's own.
+
+    Returns:
+        Numbers within [0, 1), shape ``(count,)``, one in each of ``count`` equal parts.
+
+    Example:
+        >>> sorted((4 * spread(4, torch.zeros(1), torch.Generator())).long().tolist())
+        [0, 1, 2, 3]
+    """
+    even = torch.arange(count, device=like.device) / count
+    return (even + torch.rand(1, generator=generator, device=like.device)) % 1
+
+
+def noised(schedule: Schedule, target: Target, x_0: Tensor, generator: torch.Generator | None) -> Noised:
+    """Take clean maps to random times, for training.
+
+    Args:
+        schedule: How maps turn into noise.
+        target: What the network gives.
+        x_0: Maps, shape ``(B, C, H, W)``, standardised.
+        generator: Source of times and noise; None for torch's own.
+
+    Example:
+        >>> from skyloom.methods.generative.schedule import Straight
+        >>> x, t, wanted = noised(Straight(), "flow", torch.zeros(4, 1, 8, 8), torch.Generator())
+        >>> torch.equal(x, t.reshape(4, 1, 1, 1) * wanted)
+        True
+    """
+    t = schedule.times(spread(len(x_0), x_0, generator)).to(x_0.dtype)
+    noise = torch.randn(x_0.shape, dtype=x_0.dtype, generator=generator, device=x_0.device)
+    alpha, sigma = amplitudes(schedule, t, x_0)
+    return Noised(alpha * x_0 + sigma * noise, t, learnt(target, x_0, noise, alpha, sigma))
 
 
 def denoised(target: Target, given: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor) -> Denoised:

@@ -31,6 +31,7 @@ from skyloom.report.style import COLUMN, PAGE, Plate, labelled
 from skyloom.report.words import score_title
 
 WHO = {"generated": "network", "per_pixel": "per-pixel regression"}  #: curves that are drawn, in this order
+COLLAPSED = 0.1  #: of the spread that explains the error: less is no spread at all
 SHOWN = 3  #: samples drawn as maps
 _TRANSFORMED = (
     "Its transforms take something out of each map of {}, so no translation can be brought back to the unit: "
@@ -56,6 +57,7 @@ def translation(run: Artefacts) -> Section | None:
         blocks.append(Text(_verdict(entry)))
         if spaces[entry.name].get("space") == "transformed":
             blocks.append(Text(Markup(_TRANSFORMED).format(parameter(entry.name))))
+        blocks += _draws(entry)
         blocks.append(Gallery([_maps(examples, entry.name, name) for name in _inputs(examples)]))
         blocks.append(_scores(entry))
         blocks.append(Gallery(_curves(curves, entry.name)))
@@ -88,6 +90,18 @@ def _verdict(entry: Judged) -> Markup:
         with_interval(r2), with_interval(skill)
     )
     return text + groups
+
+
+def _draws(entry: Judged) -> list[Block]:
+    """Say whether draws differ as they should; nothing where there are none."""
+    spread = entry.scores.get("spread_error")
+    if spread is None or not np.isfinite(spread.value):
+        return []
+    if spread.value < COLLAPSED:
+        text = "The draws of {} have <b>collapsed</b>: they differ by {} of what explains their error."
+    else:
+        text = "The draws of {} differ by {} of what explains their error; less than 1 is too sure."
+    return [Text(Markup(text).format(parameter(entry.name), with_interval(spread)))]
 
 
 def _maps(examples: xr.Dataset, field: str, given: str) -> Plate:
