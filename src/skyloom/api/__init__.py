@@ -6,6 +6,7 @@ steps; ``load_run`` opens a trained run for predictions.
 
 from skyloom.api.all_in_one import compare, comparison, headline, run
 from skyloom.api.data import samples
+from skyloom.api.drawing import draw
 from skyloom.api.emulating import read_points, read_table, sample
 from skyloom.api.fetching import fetch
 from skyloom.api.health import doctor
@@ -23,6 +24,7 @@ __all__ = [
     "comparison",
     "doctor",
     "doubts",
+    "draw",
     "evaluate",
     "explain",
     "fetch",

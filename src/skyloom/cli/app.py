@@ -91,6 +91,7 @@ for _verb, _name, _panel in (
     (data.import_, "import", DATA),
     (data.import_weights, "import-weights", DATA),
     (data.inspect, "inspect", DATA),
+    (drawing.draw, "draw", DATA),
     (looking.list_, "list", LOOK),
     (looking.describe, "describe", LOOK),
     (looking.init, "init", LOOK),

@@ -1,4 +1,4 @@
-"""The verb that draws maps from a trained emulator."""
+"""Verbs that draw: new maps from a trained emulator, a picture of any file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from skyloom.cli import console
-from skyloom.cli.options import QuietOption, RunArgument, find_run, progress_style
+from skyloom.cli.data import FormatOption
+from skyloom.cli.options import (
+    ArgumentsOption,
+    QuietOption,
+    RunArgument,
+    find_run,
+    progress_style,
+    read_arguments,
+)
 
 
 def sample(
@@ -42,3 +50,30 @@ def sample(
     with counting("samples", progress_style(quiet)) as count:
         done = api.sample(folder, points, n, out, seed=seed, steps=steps, progress=count)
     console.path("samples", done)
+
+
+def draw(
+    path: Annotated[Path, typer.Argument(help="A native file, or a field-set folder.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="A .png, .pdf or .fits to write.", show_default="NAME.png"
+        ),
+    ] = None,
+    fields: Annotated[
+        list[str] | None, typer.Option("--field", help="A field; repeatable.", show_default="all")
+    ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option("--sample", help="Its id, or its place from 0.", show_default="the first"),
+    ] = None,
+    format_name: FormatOption = None,
+    settings: ArgumentsOption = None,
+) -> None:
+    """Draw the maps of one sample with their units, or write them as FITS; of a cube, the middle slice."""
+    options = read_arguments(settings)
+    target = out or Path(f"{path.resolve().stem}.png")
+    from skyloom import api
+
+    done = api.draw(path, target, fields=fields, sample=sample, format=format_name, options=options)
+    console.path("FITS file" if done.suffix.startswith(".fi") else "picture", done)

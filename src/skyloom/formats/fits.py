@@ -196,13 +196,13 @@ def write(ds: xr.Dataset, path: Path | str, *, names: Mapping[str, str] | None =
     if ds.sizes["sample"] != 1:
         raise FormatError(f"{path}: {ds.sizes['sample']} samples, but a FITS file takes one")
     images = [fits.PrimaryHDU()]
-    images[0].header["OBJECT"] = str(ds["sample"].values[0])
+    images[0].header["OBJECT"] = _ascii(str(ds["sample"].values[0]))
     for name in fields_of(ds):
         values = np.asarray(ds[name].values[0])
         image = fits.ImageHDU(values, name=None)
         image.header["EXTNAME"] = (names or {}).get(name, name)
         image.header["BUNIT"] = ds[name].attrs["units"]
-        image.header["LONGNAME"] = ds[name].attrs["long_name"]
+        image.header["LONGNAME"] = _ascii(ds[name].attrs["long_name"])
         step = float(ds.attrs["box_size"]) / values.shape[-1]
         for axis in range(1, values.ndim + 1):
             image.header[f"CTYPE{axis}"] = "LINEAR"
@@ -294,6 +294,13 @@ def _image(
         step=abs(float(step)) or 1.0,
         step_unit=str(header.get("CUNIT1", "deg" if "CTYPE1" in header and _on_sky(header) else "")).strip(),
     )
+
+
+def _ascii(text: str) -> str:
+    """Return a text in the letters that a FITS header takes: powers are written out, others become ``?``."""
+    for letter, written in (("²", "^2"), ("³", "^3"), ("⊙", "sun"), ("–", "-")):
+        text = text.replace(letter, written)
+    return text.encode("ascii", "replace").decode()
 
 
 def _on_sky(header: Any) -> bool:

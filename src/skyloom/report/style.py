@@ -162,6 +162,21 @@ def draw(plate: Plate, *, leaky: bool = False) -> Drawn:
     return Drawn(plate, light, dark, pdf)
 
 
+def drawn_alone(draw: Callable[[Figure], Any], *, size: tuple[float, float], kind: str) -> bytes:
+    """Draw a figure that stands on no page, in the light edition.
+
+    Args:
+        draw: Fills an empty ``Figure``.
+        size: Width and height [inch].
+        kind: ``png`` or ``pdf``.
+
+    Returns:
+        The bytes of the file.
+    """
+    with edition("light"):
+        return _saved(_filled(Plate("", draw, "", "", size), leaky=False), kind)
+
+
 def _filled(plate: Plate, leaky: bool) -> Figure:
     width, height = plate.size
     # The strip above the axes holds the mark, so that it never covers a title.
