@@ -65,6 +65,11 @@ OWN = {
         f"transfer={{finer: {{source: {WEB.format(4)[:-1]}, seed: 5}}}}}}", "evaluate.baselines=[mean]",
         "variants={posterior: {method: {name: posterior, net: {name: cmd_cnn, width: 2}, flow: maf}}}",
     ],
+    "cosmic-rays-latent-diffusion": [
+        "data.maps.count=24", "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2",
+        "method.autoencoder={name: kl, width: 4, halvings: 2}", "train.epochs=2",
+        "task.samples=20", "task.statistics=[{name: power_spectrum}]",
+    ],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

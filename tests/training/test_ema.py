@@ -77,3 +77,19 @@ def test_state_goes_on_with_the_same_bits():
 def test_a_decay_outside_is_refused(decay):
     with pytest.raises(UsageError, match=r"train.ema is"):
         MovingAverage(nn.Linear(1, 1), decay)
+
+
+def test_what_is_adopted_is_the_average_and_a_restart_begins_at_the_present_values():
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(net.weight, 1.0)
+    average = MovingAverage(net, 0.9)
+    nn.init.constant_(net.weight, 12.0)
+    average.update()  # 1 + (1 - 2/11) 11 = 10
+    average.adopt()
+    assert net.weight.item() == pytest.approx(10.0)
+    nn.init.constant_(net.weight, 4.0)
+    average.restart()
+    nn.init.constant_(net.weight, 15.0)
+    average.update()  # as a first step: 4 + (1 - 2/11) 11 = 13
+    with average.applied():
+        assert net.weight.item() == pytest.approx(13.0)

@@ -7,7 +7,7 @@ so weights are loaded without unpickling anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar
 
@@ -81,6 +81,24 @@ class Learner(lightning.LightningModule, ABC):
         Args:
             maps: Shape ``(B, C, H, W)``, standardised.
             targets: Shape ``(B, P)``, standardised.
+        """
+
+    def stages(self, epochs: int) -> tuple[int, ...]:
+        """Return the epochs, from 0, at which the training turns to something else; none as a rule.
+
+        What is averaged is then taken over, `begin_stage` is called, and the choice of the best weights and
+        early stopping begin anew. Only the last stage is stopped early.
+
+        Args:
+            epochs: Epochs planned.
+        """
+        return ()
+
+    def begin_stage(self, batches: Iterable[Batch]) -> None:
+        """Turn to the next stage; what it changes must be part of the state dict.
+
+        Args:
+            batches: The train side, every map of this process once, not augmented, on the CPU.
         """
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -28,6 +28,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "denoiser": "a network that takes noise away, for diffusion and flow matching",
         "generator": "a network that makes maps of noise and conditions, for an adversarial method",
         "critic": "a network that tells real maps from generated ones",
+        "autoencoder": "packs maps into fewer numbers and back, for latent diffusion",
         "optimiser": "moves the weights",
         "baseline": "a simple competitor that a network has to beat",
         "statistic": "a physics summary of maps",

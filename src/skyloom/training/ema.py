@@ -84,6 +84,19 @@ class MovingAverage:
         for i in self._copied:
             self._mean[i].copy_(self._live[i])
 
+    @torch.no_grad()
+    def adopt(self) -> None:
+        """Give the module the average; after it, both are equal."""
+        for live, mean in zip(self._live, self._mean, strict=True):
+            live.copy_(mean)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin again at the module's present values."""
+        self.steps = 0
+        for live, mean in zip(self._live, self._mean, strict=True):
+            mean.copy_(live)
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Put the average into the module for the length of a block."""

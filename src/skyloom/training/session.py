@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from skyloom.errors import DataError, DivergedError, Interrupted, UsageError
+from skyloom.methods.base import Learner
 from skyloom.recipe import Train
 from skyloom.runs import RunFolder
 from skyloom.training import rng
@@ -94,7 +95,9 @@ class Session(Callback):
         refuse_unequal_parts(self.data.train.loader.batch_sampler)
         if self.settings.ema is not None:
             self.average = MovingAverage(module, self.settings.ema)
-        if self._state is not None:
+        if self._state is None:
+            self.stopping = Stopping(self._patience(module))
+        else:
             self._restore(trainer, module, self._state)
             self._state = {"own": self._state["ranks"][trainer.global_rank]}  # the rest is large
         self.reporter.begin(self.settings.epochs, self.data.train.total, self.position)
@@ -114,9 +117,11 @@ class Session(Callback):
         self.scores.restore(state["ranks"][trainer.global_rank]["scores"])
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Let Lightning keep its loaders from the first whole epoch on."""
+        """Let Lightning keep its loaders from the first whole epoch on; turn to a new stage."""
         if self.position.batch == 0:
             ask_again(trainer, False)
+            if self.position.epoch in self._stages(module):
+                self._turn(module)
         self._seeded = False
 
     def on_train_batch_start(
@@ -206,6 +211,23 @@ class Session(Callback):
         """Leave the module with its own weights, not the average."""
         if self._averaged_in:
             self._exchange(trainer)
+
+    def _stages(self, module: LightningModule) -> tuple[int, ...]:
+        return module.stages(self.settings.epochs) if isinstance(module, Learner) else ()
+
+    def _patience(self, module: LightningModule) -> int | None:
+        """Epochs to wait for a better one: for ever where a stage is still to come."""
+        last = all(epoch <= self.position.epoch for epoch in self._stages(module))
+        return self.settings.early_stopping if last else None
+
+    def _turn(self, module: Any) -> None:
+        """Take the averaged weights over and let the method begin its next stage."""
+        if self.average is not None:
+            self.average.adopt()
+        module.begin_stage(self.data.loader("train"))
+        if self.average is not None:
+            self.average.restart()
+        self.stopping = Stopping(self._patience(module))
 
     def _exchange(self, trainer: Trainer) -> None:
         if self.average is not None:

@@ -25,6 +25,8 @@ OWN = {
     "density_flow": {"hidden": [8], "coupling": True},
     "gan": {"net": {"name": "perceptron", "widths": [16]}, "critic": {"name": "perceptron", "widths": [16]}},
     "pixelcnn": {"levels": 16, "mixtures": 2, "nr_resnet": 1, "nr_filters": 4, "scales": 2},
+    # Halved once, so that the denoiser of the latent maps can halve them again.
+    "latent_diffusion": SMALL | {"autoencoder": {"name": "kl", "width": 8, "halvings": 1}},
 }
 CONDITIONS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]])
 

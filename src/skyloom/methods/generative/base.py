@@ -96,6 +96,7 @@ class Denoising(Generative):
         arguments: As above; ``net``, ``drop``, ``steps`` and ``guidance`` are used here.
         schedule: How maps turn into noise.
         target: What the network gives.
+        space: Channels and side length of what is denoised, where this is not the maps themselves.
 
     Raises:
         UsageError: ``drop`` is not a share, or guidance is asked for without it.
@@ -110,8 +111,10 @@ class Denoising(Generative):
         *,
         schedule: Schedule,
         target: Target,
+        space: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(in_channels, out_features, size, arguments)
+        self.space = (in_channels, size) if space is None else space
         self.schedule, self.target = schedule, target
         self.drop, self.steps = float(arguments["drop"]), int(arguments["steps"])
         self.guidance = float(arguments["guidance"])
@@ -128,7 +131,8 @@ class Denoising(Generative):
     @property
     def net_data(self) -> tuple[int, int, int]:
         """Channels, conditions and size that the network is built for."""
-        return self.shape[0], self.out_features, self.shape[1]
+        channels, size = self.space
+        return channels, self.out_features, size
 
     def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean square error of the network's target, at random times, twice."""
