@@ -92,7 +92,13 @@ def test_the_table_holds_every_fit_that_did_not_fail(synthetic):
         assert np.array_equal(ds[name].values[:, 0, 0], truth[native][good])
     assert np.array_equal(ds["energy"], truth["SimEvent.energyTrue"][good])
     assert counts(ds) == {"events": 2000, "failed fits": int((~good).sum()), "not finite": 0}
-    assert fields.parameters(ds, role="label") == ["energy", "theta", "phi"]
+    derived = ["log_energy", "u_x", "u_y", "du_x", "du_y"]
+    assert set(fields.parameters(ds, role="label")) == {"energy", "theta", "phi", *derived}
+    np.testing.assert_allclose(10 ** ds["log_energy"], ds["energy"], rtol=1e-12)
+    # what the fit missed, added to the fitted direction, is the true one
+    seen = np.sin(ds["zenith"].values.ravel()) * np.cos(ds["azimuth"].values.ravel())
+    true = np.sin(np.radians(ds["theta"])) * np.cos(np.radians(ds["phi"]))
+    np.testing.assert_allclose(seen + ds["du_x"], true, atol=1e-12)
 
 
 def test_times_of_real_showers_gather_about_the_front(synthetic):

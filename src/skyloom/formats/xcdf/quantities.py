@@ -30,7 +30,12 @@ TRUE = (
     Quantity("SimEvent.energyTrue", "energy", "GeV", "true energy", 0.0),
     Quantity("SimEvent.thetaTrue", "theta", "deg", "true zenith angle", 1e-3),
     Quantity("SimEvent.phiTrue", "phi", "deg", "true azimuth", 1e-3),
+    Quantity("mc.coreX", "true_core_x", "m", "true core, east", 0.1),
+    Quantity("mc.coreY", "true_core_y", "m", "true core, north", 0.1),
+    Quantity("mc.corsikaParticleId", "species", "", "primary particle", 1),
 )
-"""The three true ones."""
+"""The three true ones, and those that only some files have."""
+SPECIES = {1: "gamma", 14: "proton"}
+"""Names of CORSIKA's codes of primaries."""
 HITS = ("event.hit.gridId", "event.hit.charge", "event.hit.time")
 POSITION = ("event.hit.xPMT", "event.hit.yPMT", "event.hit.zPMT")

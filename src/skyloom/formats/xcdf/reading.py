@@ -32,6 +32,7 @@ from skyloom.formats.xcdf.events import with_channels
 from skyloom.formats.xcdf.file import File
 from skyloom.formats.xcdf.frames import FILE_HEADER
 from skyloom.formats.xcdf.quantities import HITS, MEASURED, POSITION, TRUE
+from skyloom.formats.xcdf.truth import DERIVED, truth_labels
 from skyloom.instruments.hawc import (
     SIZE,
     Hits,
@@ -131,7 +132,9 @@ class Xcdf:
         self.path, self.product, self.channels = Path(path), product, channels
         self.layout, self.dead, self.realism = layout, list(dead or []), realism
         self.primary, self.labels = primary, dict(labels or {})
-        taken = {*(q.name for q in (*MEASURED, *TRUE)), *COORDINATES, "front_time"} & set(self.labels)
+        taken = {*(q.name for q in (*MEASURED, *TRUE)), *COORDINATES, *DERIVED, "front_time"} & set(
+            self.labels
+        )
         if taken:
             raise UsageError(
                 f"labels names {min(taken)!r}, which the set has already", hint="take another name"
@@ -243,15 +246,14 @@ class Xcdf:
     ) -> xr.Dataset:
         numbers = {name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers}
         fields = dict(maps)
-        labels = {}
-        for quantity in (*MEASURED, *TRUE):
-            if quantity.name not in numbers:
-                continue
+        true = {quantity.name: numbers.pop(quantity.name) for quantity in TRUE if quantity.name in numbers}
+        labels = truth_labels(true, zenith=numbers["zenith"], azimuth=numbers["azimuth"])
+        for quantity in MEASURED:
             values = numbers.pop(quantity.name)
-            if not maps and quantity in MEASURED:
-                fields[quantity.name] = (values, quantity.unit, quantity.long_name)
-            else:
+            if maps:
                 labels[quantity.name] = Label(values, "label", quantity.unit, quantity.long_name)
+            else:
+                fields[quantity.name] = (values, quantity.unit, quantity.long_name)
         labels |= {name: Label(values, "label", "", self.labels[name]) for name, values in numbers.items()}
         if self.product == "table":
             fields = table_fields(fields)
