@@ -33,6 +33,7 @@ from skyloom.evaluate.generated.measures import (
     value_measure,
 )
 from skyloom.evaluate.generated.sample import Ensemble, common_fields, gather, shared_parameters
+from skyloom.evaluate.generated.tables import table_rows
 
 MAKERS: Mapping[str, Callable[..., Ensemble]] = {
     "gaussian": contestants.gaussian,
@@ -64,7 +65,7 @@ def judge(
     """Judge a generated ensemble of maps, cubes or numbers of events.
 
     Args:
-        real: Real samples that the generator was not trained on, a field set.
+        real: Real samples that the generator was not trained on, a field set; maps of one pixel are numbers.
         generated: Generated ones, a field set with the same fields, units and box.
         train: What the generator was trained on, for the memorisation court (maps only).
         twin: Samples of a second generator that was trained on other simulations; equal sample ids mean equal
@@ -115,6 +116,8 @@ def judge(
     at = points(arena, bins=_bins(arena, bins))
     rows = [row for curve in curves for row in arena.contest(*curve_measure(curve, arena, at))]
     step()
+    if sets[0].table:
+        rows += table_rows(arena, shared, seed=seed)
     rows += _response_rows(curves, arena, shared, one_parameter, names, specs, (splits, seed, maximum))
     step()
     rows += arena.contest(*distance_measure(table, arena, seed=seed))

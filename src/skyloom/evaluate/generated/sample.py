@@ -46,6 +46,11 @@ class Ensemble:
             sum(dim in "xyz" for dim in map(str, field.dims)) for field in self.data.data_vars.values()
         )
 
+    @property
+    def table(self) -> bool:
+        """Whether every field is one number a sample."""
+        return all(field.dims == ("sample",) for field in self.data.data_vars.values())
+
     def values(self, name: str) -> np.ndarray:
         """Values of a field, shape ``(n, ...)``, in its unit."""
         return np.asarray(self.data[name].values)
@@ -100,6 +105,21 @@ def shared_parameters(
     return usable if wanted is None else list(wanted)
 
 
+def as_numbers(ds: xr.Dataset) -> xr.Dataset:
+    """Return a set of maps of one pixel as one of numbers; other sets as they are.
+
+    Args:
+        ds: A field set.
+
+    Example:
+        >>> as_numbers(xr.Dataset({"nHit": (("sample", "y", "x"), [[[20.0]], [[31.0]]])}))["nHit"].dims
+        ('sample',)
+    """
+    if ds.sizes.get("y") == ds.sizes.get("x") == 1:
+        return ds.isel(y=0, x=0, drop=True)
+    return ds
+
+
 def gather(
     ds: xr.Dataset, names: Sequence[str], parameters: Sequence[str], *, maximum: int, seed: int
 ) -> Ensemble:
@@ -118,7 +138,7 @@ def gather(
     n = ds.sizes["sample"]
     if n > maximum:
         ds = ds.isel(sample=np.sort(np.random.default_rng(seed).choice(n, maximum, replace=False)))
-    data = ds[list(names)].load()
+    data = as_numbers(ds[list(names)].load())
     fields.check_values(data)
     theta = (
         np.stack([np.asarray(data[name].values, float) for name in parameters], axis=1)
