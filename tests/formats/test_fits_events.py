@@ -40,6 +40,7 @@ def test_a_list_by_hand(tmp_path):
     assert ds["nHit"].values.tolist() == [[[50.0]], [[60.0]]]
     assert np.allclose(ds["azimuth_sin"].values.ravel(), [0.0, 1.0])
     assert ds["energy"].values.tolist() == [1000.0, 2000.0] and ds["energy"].attrs["units"] == "GeV"
+    assert np.allclose(ds["log_energy"], [3.0, np.log10(2000)])
     assert ds["group"].values.tolist() == ["run-7", "run-7"]
     assert ds["sample"].values.tolist() == ["a-0000000", "a-0000001"]
     counts = json.loads(ds.attrs["provenance"])["steps"][0]["counts"]

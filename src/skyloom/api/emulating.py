@@ -13,6 +13,7 @@ import numpy as np
 
 from skyloom.api.data import write_dataset
 from skyloom.api.progress import counting
+from skyloom.api.tables import judge_table
 from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.scorecard import as_json
 from skyloom.fields import store
@@ -197,7 +198,11 @@ def evaluate_ensemble(run: Run, data: Samples, side: str, *, progress: str | Non
     seconds = (time.perf_counter() - begin) / len(points)
     card = _judged(run, data, real, generated, seconds, progress)
     _store_again(generated, folder / "samples")
-    write_dataset(folder / "examples.nc", _examples(task, real, generated))
+    uniform = None
+    if data.size == 1:
+        uniform = judge_table(run, task, (real, generated), folder, draw, progress=progress)
+    else:
+        write_dataset(folder / "examples.nc", _examples(task, real, generated))
     card.write(folder)
     metrics: dict[str, Any] = as_json(
         {
@@ -212,6 +217,7 @@ def evaluate_ensemble(run: Run, data: Samples, side: str, *, progress: str | Non
             "parameters": {},
             "independent": task.independent,
             "scorecard": card.numbers,
+            "uniform": uniform,
         }
     )
     run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)

@@ -65,7 +65,8 @@ class FitsEvents:
     """Reconstructed events of a FITS event list, or of those in a folder, as a table.
 
     The fields have one pixel each, as the format ``xcdf`` gives its ``table``. Labels are estimated energy
-    [GeV] and direction in the sky [deg], where the list has them; the truth of real events nobody knows.
+    [GeV] with its logarithm and the direction in the sky [deg], where the list has them; the truth of real
+    events nobody knows.
 
     Args:
         path: A file, or a folder of event lists.
@@ -154,6 +155,14 @@ class FitsEvents:
         lost: Counter[str],
     ) -> xr.Dataset:
         step = {"step": "read", "format": "fits_events", "counts": dict(lost)}
+        labels = {
+            wanted[name].name: Label(column[0], "label", column[1], column[2])
+            for name, column in described.items()
+            if name in LABELS
+        }
+        if "energy" in labels and (np.asarray(labels["energy"].values) > 0).all():
+            meaning = "logarithm of the estimated energy"
+            labels["log_energy"] = Label(np.log10(labels["energy"].values), "label", "dex(GeV)", meaning)
         return build(
             table_fields({wanted[n].name: column for n, column in described.items() if n not in LABELS}),
             ids=ids,
@@ -164,11 +173,7 @@ class FitsEvents:
             periodic=False,
             suite=self.suite or tables[0].telescope or "FITS",
             realism=self.realism,
-            labels={
-                wanted[name].name: Label(column[0], "label", column[1], column[2])
-                for name, column in described.items()
-                if name in LABELS
-            },
+            labels=labels,
             provenance={"inputs": [input_file(table.path) for table in tables], "steps": [step]},
         )
 

@@ -171,6 +171,10 @@ class Artefacts:
         """A few samples as maps: of a translation input, truth and output; of an emulator real and drawn."""
         return self._dataset(f"evaluate/{side}/examples.nc") if side else None
 
+    def table(self, side: str | None) -> xr.Dataset | None:
+        """Histograms and conditional moments of a table that an emulator drew, beside the real one."""
+        return self._dataset(f"evaluate/{side}/table.nc") if side else None
+
     def curves(self, side: str | None) -> xr.Dataset | None:
         """The curves by which a translation or an emulator is judged."""
         return self._dataset(f"evaluate/{side}/curves.nc") if side else None

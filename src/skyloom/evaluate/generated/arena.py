@@ -106,12 +106,21 @@ class Arena:
         others |= {name: self.starts[name] + kept for name in baselines}
         return Split(np.flatnonzero(first), others)
 
-    def contest(self, measure: Measure, told: Sequence[Told]) -> list[dict[str, Any]]:
+    def contest(
+        self,
+        measure: Measure,
+        told: Sequence[Told],
+        *,
+        splits: int | None = None,
+        blocks: int = BLOCKS,
+    ) -> list[dict[str, Any]]:
         """Hold every contestant against the reference, split by split.
 
         Args:
             measure: Function of the rows of the reference and of another, shape ``(len(told),)``.
             told: What each of its numbers is.
+            splits: At most so many splits; None for all. For measures that take long.
+            blocks: Blocks of groups that the jackknife leaves out.
 
         Returns:
             A row of the scorecard for each number: ``generated`` and ``floor`` with ``value``, ``low`` and
@@ -119,7 +128,7 @@ class Arena:
             False where its whole interval lies outside, None where that is open or not known.
         """
         found = {
-            name: np.stack([measure(split.reference, split.others[name]) for split in self.splits])
+            name: np.stack([measure(split.reference, split.others[name]) for split in self.splits[:splits]])
             for name in self.splits[0].others
         }
         first = self.splits[0]
@@ -130,7 +139,7 @@ class Arena:
                 lambda i, j: measure(rows[0][i], rows[1][j]),
                 self.groups[rows[0]],
                 self.groups[rows[1]],
-                blocks=BLOCKS,
+                blocks=blocks,
             ).error
         )
         return [

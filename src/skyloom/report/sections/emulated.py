@@ -13,6 +13,7 @@ from skyloom.report.artefacts import Artefacts
 from skyloom.report.figures.maps import field_map, shared_limits
 from skyloom.report.page import Gallery, Missing, Section, duration, number, parameter
 from skyloom.report.sections.generated import sections
+from skyloom.report.sections.tabulated import tabulated
 from skyloom.report.style import PAGE, Plate, symbol, unit_text
 
 
@@ -22,6 +23,8 @@ def drawn(run: Artefacts) -> list[Section]:
     Args:
         run: The artefacts of a run of task ``emulate``.
     """
+    if run.table(run.side) is not None:
+        return tabulated(run)
     card, examples, curves = run.metrics(run.side), run.examples(run.side), run.curves(run.side)
     if card is None or examples is None or curves is None:
         missing = Missing("No maps were drawn and judged.", f"skyloom evaluate {run.path}")

@@ -41,6 +41,9 @@ def sections(card: Mapping[str, Any], curves: xr.Dataset) -> list[Section]:
     if card["kind"] == "pairs":
         return [_pairs(card, curves)]
     made = [
+        _table_section(card, "marginals", "Marginals", _MARGINALS),
+        _table_section(card, "dependence", "Dependence", _DEPENDENCE),
+        _table_section(card, "conditionals", "Under the conditions", _CONDITIONALS),
         _statistics(card, curves),
         _table_section(card, "response", "Response to parameters", _RESPONSE),
         _table_section(card, "distances", "Whole ensembles", _DISTANCES),
@@ -51,6 +54,12 @@ def sections(card: Mapping[str, Any], curves: xr.Dataset) -> list[Section]:
     return [section for section in made if section is not None]
 
 
+_MARGINALS = "Largest difference of the two cumulative distributions of every number, from 0 to 1."
+_DEPENDENCE = "Differences of Spearman's rank correlations, of all pairs of numbers and with the conditions."
+_CONDITIONALS = (
+    "Errors of mean and width of every number in ranges of a condition that hold equal numbers of real "
+    "samples, averaged over the ranges: of the mean in units of the real width there, of the width as ln."
+)
 _RESPONSE = (
     "How much a statistic moves with one parameter while all others are held: the difference of the real "
     "and the generated slope, for a change of one sd of the parameter, in units of the sample variance's "
