@@ -8,7 +8,7 @@ import xarray as xr
 
 from skyloom.errors import DataError
 from skyloom.fields import example
-from skyloom.fields.selection import balance, select
+from skyloom.fields.selection import balance, select, spread_over
 
 
 def test_cuts_are_closed_and_combine():
@@ -29,6 +29,23 @@ def test_an_empty_choice_tells_the_range_that_is_there():
 def test_an_unknown_coordinate_gets_a_suggestion():
     with pytest.raises(DataError, match="did you mean 'redshift'"):
         select(example(), {"redshft": [1, 2]})
+
+
+def test_classes_are_chosen_by_their_names():
+    codes = {"role": "label", "units": "", "classes": '{"0": "MHD", "1": "Advect", "2": "Diff"}'}
+    table = xr.Dataset(coords={"sample": list("abcd"), "transport": ("sample", [0.0, 2.0, 1.0, 2.0], codes)})
+    np.testing.assert_array_equal(select(table, {"transport": ["MHD", "Diff"]}), [True, True, False, True])
+    with pytest.raises(DataError, match=r"'Dif' is no class of 'transport'[\s\S]*did you mean 'Diff'"):
+        select(table, {"transport": ["Dif"]})
+    with pytest.raises(DataError, match=r"'high' is no class of 'redshift'[\s\S]*give an interval"):
+        select(example(), {"redshift": ["high"]})
+
+
+def test_samples_to_look_at_are_of_as_many_groups_as_there_are():
+    groups = ["one"] * 10 + ["two"] * 10
+    # The middle ones, rows 4 of 0 to 9; then those a fifth of the way.
+    assert spread_over(groups, 4).tolist() == [4, 14, 1, 11]
+    assert spread_over(groups, 1).tolist() == [4]
 
 
 @pytest.mark.parametrize("within", ["redshift", None])

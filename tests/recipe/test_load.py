@@ -131,7 +131,16 @@ def test_overrides_apply_in_order(recipe_file: Write, minimal: str) -> None:
             "  select: {x: [2, 1]}\n  fields:",
             "data.select.x: the lower end 2.0 is above the upper end 1.0",
         ),
-        ("  fields:", "  select: {x: [2]}\n  fields:", "data.select.x: must be a list of length 2 or more"),
+        (
+            "  fields:",
+            "  select: {x: [2]}\n  fields:",
+            "data.select.x: an interval [low, high] of two numbers, or names of classes, is wanted",
+        ),
+        (
+            "  fields:",
+            "  select: {x: [MHD, 2]}\n  fields:",
+            "data.select.x: an interval [low, high] of two numbers, or names of classes, is wanted",
+        ),
         (
             "method: learn",
             "method: learn\ntrain: {epochs: 1e1}",

@@ -45,6 +45,11 @@ OWN = {
         "variants={seen-slices: {split: {by: sample, leaky: true,"
         " fractions: {train: 0.6, validation: 0.2, test: 0.2}}}}",
     ],
+    "cosmic-rays-two-classes": [
+        "method.net.widths=[4, 4]", "data.maps.count=12",
+        "explain=[{name: smooth, widths: [0, 4]}, saliency]",
+        "evaluate.baselines=[majority]", "variants={}",
+    ],
     "cosmic-rays-diffusion": [
         "data.maps.count=24", "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2",
         "task.samples=20", "task.statistics=[{name: power_spectrum}]",

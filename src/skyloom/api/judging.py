@@ -167,7 +167,8 @@ def explain(path: Path) -> list[Path]:
                 run.method, standardise(raw), place, generator=generator, context=context
             )
             if "sample" in found.dims:
-                found = found.assign_coords(sample=table["sample"].values)
+                coords = {name: ("sample", table[name].values) for name in ("sample", "group", "parent")}
+                found = found.assign_coords(coords)
             stem = f"{name}-class-{place}" if context.classes else f"{name}-{answer}"
             target = run.folder.path_of(f"explain/{stem}.nc")
             write_dataset(target, found)

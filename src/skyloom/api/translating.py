@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skyloom.fields import store
 from skyloom.fields.packing import round_bits
+from skyloom.fields.selection import spread_over
 from skyloom.runs import atomic_path
 
 if TYPE_CHECKING:
@@ -109,18 +109,9 @@ def write_maps(path: Path, ds: xr.Dataset) -> None:
 
 def _examples(inputs: xr.Dataset, truth: xr.Dataset, translated: xr.Dataset) -> xr.Dataset:
     """A few samples of as many simulations as there are, never chosen by how well they came out."""
-    rows = _spread(truth["group"].values)
+    rows = spread_over(truth["group"].values, EXAMPLES)
     parts: dict[str, Any] = {}
     for role, ds in (("input", inputs), ("truth", truth), ("translated", translated)):
         few = ds.isel(sample=rows).load()
         parts |= {f"{role}.{name}": maps for name, maps in few.data_vars.items()}
     return truth.isel(sample=rows).drop_vars(list(truth.data_vars)).assign(parts)
-
-
-def _spread(groups: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Rows of the samples shown: the middle one of each group in turn, then others of these groups."""
-    names, rows = np.asarray(groups), []
-    members = [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
-    for share in (0.5, 0.2, 0.8, 0.05):
-        rows += [int(found[int(share * (len(found) - 1))]) for found in members]
-    return np.array(list(dict.fromkeys(rows))[:EXAMPLES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,18 +13,19 @@ from skyloom.errors import DataError, nearest
 from skyloom.fields.convention import class_names
 
 
-def select(table: xr.Dataset, ranges: Mapping[str, Sequence[float]]) -> NDArray[np.bool_]:
-    """Return which samples have every named coordinate inside its closed range.
+def select(table: xr.Dataset, ranges: Mapping[str, Sequence[float | str]]) -> NDArray[np.bool_]:
+    """Return which samples have every named coordinate inside its closed range, or of a named class.
 
     Args:
         table: Coordinates of ``n`` samples.
-        ranges: Coordinate to ``[low, high]``, in the coordinate's unit.
+        ranges: Coordinate to ``[low, high]``, in the coordinate's unit, or to names of its classes.
 
     Returns:
         Whether each sample takes part, shape ``(n,)``.
 
     Raises:
-        DataError: There is no such coordinate, or no sample is left; the message tells what the range was.
+        DataError: There is no such coordinate or class, or no sample is left; the message tells what the
+            range was.
 
     Example:
         >>> from skyloom.fields import example
@@ -31,12 +33,16 @@ def select(table: xr.Dataset, ranges: Mapping[str, Sequence[float]]) -> NDArray[
         12
     """
     keep = np.ones(table.sizes["sample"], dtype=bool)
-    for name, (low, high) in ranges.items():
+    for name, wanted in ranges.items():
         values = _numbers(table, name)
-        keep &= (values >= low) & (values <= high)
+        if isinstance(wanted[0], str):
+            keep &= np.isin(values, [_code(table, name, str(word)) for word in wanted])
+        else:
+            low, high = (float(end) for end in wanted)
+            keep &= (values >= low) & (values <= high)
         if not keep.any():
             raise DataError(
-                f"no sample is left after {name} in [{low}, {high}]",
+                f"no sample is left after {name} in [{', '.join(map(str, wanted))}]",
                 hint=f"it runs from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}; widen data.select",
             )
     return keep
@@ -96,6 +102,37 @@ def balance(
         for cell in cells:
             keep[generator.permutation(cell)[:fewest]] = True
     return keep
+
+
+def spread_over(groups: Sequence[str] | NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return rows of a few samples of as many groups as there are, to be looked at.
+
+    Args:
+        groups: Group of each sample, shape ``(n,)``.
+        count: Samples wanted.
+
+    Returns:
+        At most ``count`` rows: the middle one of each group in turn, then others of these groups.
+
+    Example:
+        >>> spread_over(["a", "a", "a", "b", "b"], 4).tolist()
+        [1, 3, 0]
+    """
+    names, rows = np.asarray(groups), []
+    members = [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
+    for share in (0.5, 0.2, 0.8, 0.05):
+        rows += [int(found[int(share * (len(found) - 1))]) for found in members]
+    return np.array(list(dict.fromkeys(rows))[:count], dtype=np.int64)
+
+
+def _code(table: xr.Dataset, name: str, word: str) -> int:
+    codes = {given: code for code, given in class_names(table, name).items()}
+    if word not in codes:
+        raise DataError(
+            f"{word!r} is no class of {name!r}",
+            hint=nearest(word, codes) if codes else "it has no classes: give an interval [low, high]",
+        )
+    return codes[word]
 
 
 def _numbers(table: xr.Dataset, name: str) -> NDArray[np.float64]:

@@ -34,13 +34,18 @@ Explanation = Annotated[dict[str, Any], Kind("explanation")]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-def _rising(pair: list[float]) -> list[float]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"the lower end {pair[0]} is above the upper end {pair[1]}")
-    return pair
+def _chosen(given: list[float | str]) -> list[float | str]:
+    names = [value for value in given if isinstance(value, str)]
+    if given and len(names) == len(given):
+        return given
+    if names or len(given) != 2:
+        raise ValueError("an interval [low, high] of two numbers, or names of classes, is wanted")
+    if given[0] > given[1]:  # type: ignore[operator]  # there are no names here
+        raise ValueError(f"the lower end {given[0]} is above the upper end {given[1]}")
+    return given
 
 
-Interval = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+Choice = Annotated[list[float | str], AfterValidator(_chosen)]
 Seed = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -127,7 +132,8 @@ class Data(Part):
     Args:
         source: A format that reads files, or a simulator.
         maps: How maps are cut from cubes; null where the source holds maps.
-        select: Samples to keep: a coordinate and the interval [low, high] that it must lie in.
+        select: Samples to keep: a coordinate and the interval [low, high] that it must lie in, or, of a label
+            with classes, the names of those to keep.
         balance: Equal numbers in each bin of a label; null to keep all.
         fields: The fields that the task needs, each with its transforms in order. The network sees all of
             them, but those that the task names as its ``targets``.
@@ -140,7 +146,7 @@ class Data(Part):
 
     source: Source
     maps: Maps | None = None
-    select: dict[str, Interval] = {}
+    select: dict[str, Choice] = {}
     balance: Balance | None = None
     fields: Annotated[dict[str, list[Transform]], Field(min_length=1)]
 
@@ -163,7 +169,7 @@ class Suite(Part):
     """
 
     source: Source
-    select: dict[str, Interval] | None = None
+    select: dict[str, Choice] | None = None
     maps: Maps | None = None
 
 

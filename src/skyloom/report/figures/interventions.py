@@ -76,6 +76,35 @@ def score_against_width(
     return ax
 
 
+def probability_against_width(
+    width: np.ndarray, curves: Mapping[str, np.ndarray], ax: Axes, *, x_label: str
+) -> Axes:
+    """Mean probability of each class on maps smoothed more and more.
+
+    Args:
+        width: Width of the smoothing, shape ``(n,)``.
+        curves: Class to its probability at each width.
+        ax: Where to draw.
+        x_label: Name and unit of the width.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> curves = {"MHD": np.array([0.9, 0.2]), "CR": np.array([0.1, 0.8])}
+        >>> ax = probability_against_width(np.arange(2.0), curves, Figure().add_subplot(), x_label="w")
+        >>> len(ax.lines)
+        2
+    """
+    place = np.arange(len(width))
+    for order, (name, probability) in enumerate(curves.items()):
+        ax.plot(place, probability, "o-", ms=4, mec=paper_colour(), mew=0.8, color=f"C{order}", label=name)
+    ax.set(xlabel=x_label, ylim=(-0.05, 1.05))
+    ax.set_xticks(place, [f"{value:g}" for value in width])
+    return ax
+
+
 def own_and_changed(
     labels: Sequence[str], rows: Sequence[Rescored], ax: Axes, *, names: tuple[str, str], x_label: str
 ) -> Axes:

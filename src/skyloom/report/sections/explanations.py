@@ -10,6 +10,7 @@ import xarray as xr
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from skyloom.fields.selection import spread_over
 from skyloom.report.artefacts import Artefacts, summary
 from skyloom.report.figures.attribution import (
     LEVEL,
@@ -38,6 +39,7 @@ from skyloom.report.page import (
     percent,
 )
 from skyloom.report.sections.readings import in_prose, outer, reading
+from skyloom.report.sections.smoothing import taken_for
 from skyloom.report.style import COLUMN, PAGE, Plate, symbol
 
 _SHOWN = 5
@@ -129,7 +131,10 @@ def _class_plate(kind: str, found: Sequence[xr.Dataset]) -> Plate:
     columns = []
     for data in found:
         name = str(data.attrs.get("target", ""))
-        own = np.flatnonzero(data["class"].values == name)[:_EXAMPLES]
+        own = np.flatnonzero(data["class"].values == name)
+        if "parent" in data.coords:
+            own = own[spread_over(data["parent"].values[own], _EXAMPLES)]
+        own = own[:_EXAMPLES]
         columns.append((name, data["maps"].values[own, 0], data["attribution"].values[own, 0]))
     shares = listed(
         [Markup("{} {}").format(data.attrs.get("target", ""), outer(summary(data))) for data in found]
@@ -246,7 +251,8 @@ def _smooth(found: Sequence[xr.Dataset]) -> list[Plate]:
     caption = (
         "Score on smoothed maps: where it falls, the answer was in what is gone. Band: 95 % over simulations."
     )
-    return [Plate("smooth", fill, f"Score by smoothing width. {said}", caption, size=(COLUMN, 2.9))]
+    own = Plate("smooth", fill, f"Score by smoothing width. {said}", caption, size=(COLUMN, 2.9))
+    return [own, *taken_for(found)]
 
 
 def _survival(found: Mapping[str, Sequence[xr.Dataset]]) -> list[Plate]:
