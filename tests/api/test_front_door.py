@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import skyloom
 from skyloom import api, fields
 from skyloom.errors import DataError, LeakError, UnitError, UsageError
 from skyloom.fields import store
+from skyloom.formats import fits
 from skyloom.recipe import load
 
 RECIPE = """
@@ -112,6 +114,27 @@ def test_maps_unlike_those_of_the_training_are_told_or_refused(run, maps):
         opened.predict(torn)
     coarse = ds.assign_attrs(box_size=2 * ds.attrs["box_size"])
     assert "trained on 8 Mpc" in opened.predict(coarse).attrs["note"]
+
+
+def test_an_observed_map_of_finer_pixels_is_answered_as_the_map_itself(run, maps, tmp_path):
+    """The same sky with four pixels for each of the training's, as FITS and as npy, half a pixel masked."""
+    ds = store.open(maps).isel(sample=[3])
+    fine = np.repeat(np.repeat(ds["T_b"].values, 2, axis=1), 2, axis=2)
+    sky = ds.drop_vars(list(ds.data_vars)).assign(T_b=(ds["T_b"].dims, fine, ds["T_b"].attrs))
+    fits.write(sky.assign_attrs(periodic=0), tmp_path / "sky.fits")
+    np.save(tmp_path / "sky.npy", fine[0])
+    mask = np.ones(fine.shape[1:])
+    mask[5, 8] = 0
+    np.save(tmp_path / "mask.npy", mask)
+    known = skyloom.load_run(run).predict(ds)["mean"].values
+    size = {"box_size": float(ds.attrs["box_size"]), "box_size_unit": "Mpc", "units": {"sky": "mK"}}
+    for name, more in (("sky.fits", {}), ("sky.npy", {"options": size, "mask": tmp_path / "mask.npy"})):
+        output = api.predict(run, tmp_path / name, tmp_path / f"{name}.nc", **more)
+        with xr.open_dataset(output, engine="h5netcdf") as found:
+            np.testing.assert_allclose(found["mean"].values, known, rtol=1e-4, atol=1e-5)
+        assert "opposite edges touch" in api.doubts(output)
+    with pytest.raises(DataError, match="side of the map is 32 pixels"):
+        api.predict(run, tmp_path / "sky.npy", tmp_path / "no.nc")
 
 
 def test_predictions_are_written_and_told_by_simulation(run, maps, tmp_path):

@@ -25,6 +25,7 @@ from skyloom.tasks import prediction as numbers
 if TYPE_CHECKING:
     import xarray as xr
 
+OBSERVED = ("fits", "arrays")  #: formats of maps that need not be as those of a training
 SLICES = 8  #: maps cut from each cube that is predicted for
 EXPLAINED = 96  #: maps of the validation side that explanations look at
 _SUMMARIES = {
@@ -197,31 +198,76 @@ def report(path: Path) -> Path:
     return page
 
 
-def predict(path: Path, field_set: Path, output: Path) -> Path:
+def predict(
+    path: Path,
+    field_set: Path,
+    output: Path,
+    *,
+    format: str | None = None,
+    options: dict[str, Any] | None = None,
+    mask: Path | None = None,
+    beam: float | None = None,
+) -> Path:
     """Predict for the maps of a stored field set or native file, and write netCDF.
+
+    An observed map (a FITS image or plain arrays, or whatever has a mask or a beam) is first brought to the
+    pixels and the size of the training; see `skyloom.fields.observed`.
 
     Args:
         path: The run's folder.
         field_set: What to read; cubes are cut into ``SLICES`` slices across the line of sight.
         output: The netCDF file to write. Translated fields go into a field set, in the folder of that name,
             unless it ends in ``.nc``.
+        format: Name of the reader; found by looking if not given.
+        options: Arguments of the reader.
+        mask: A map of the same shape, 0 where a pixel was not observed.
+        beam: Full width at half maximum of the beam, in the unit of the box.
 
     Returns:
         ``output``.
+
+    Raises:
+        DataError: A field is missing or not finite, or an observed map does not fit what the run has seen.
     """
     from skyloom import formats
+    from skyloom.fields.observed import windows
     from skyloom.fields.project import cut
 
-    ds = formats.read(field_set)
+    name = format or formats.recognise(Path(field_set))
+    ds = formats.read(field_set, format=name, **(options or {}))
     if "z" in ds.dims:
         ds = cut(ds, kind="slice", axes=["z"], count=min(SLICES, ds.sizes["z"]))
     run, target = load_run(path), Path(output)
+    told: list[str] = []
+    if name in OBSERVED or mask is not None or beam is not None:
+        inputs = [field for field in run.recipe.inputs if field in ds]
+        if len(inputs) < len(run.recipe.inputs) and len(run.recipe.inputs) == 1 and len(ds.data_vars) == 1:
+            # A file with one image needs no name for it.
+            ds = ds.rename({str(next(iter(ds.data_vars))): run.recipe.inputs[0]})
+        seen = None if mask is None else _mask(mask)
+        ds, told = windows(ds, run.trained_on, mask=seen, beam=beam)
     found = run.predict(ds)
+    found.attrs["note"] = "; ".join(filter(None, [found.attrs.get("note", ""), *told]))
     if run.task.answers == "fields" and target.suffix != ".nc":
         store.write(found, target)
     else:
         write_dataset(target, found)
     return target
+
+
+def _mask(path: Path) -> np.ndarray:
+    """Return where a mask is not 0, shape ``(y, x)``."""
+    from skyloom import formats
+
+    ds = formats.read(path)
+    (field, *others) = ds.data_vars.values()
+    values = np.asarray(field.values).squeeze()
+    if others or values.ndim != 2:
+        raise DataError(
+            f"{path}: holds more than one map", hint="a mask is one map, 0 where nothing was seen"
+        )
+    seen: np.ndarray = np.isfinite(values) & (values != 0)
+    return seen
 
 
 def predicted(output: Path) -> list[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from skyloom.errors import DataError, UsageError, nearest
 from skyloom.evaluate.repair import Repair, repair_from_state
 from skyloom.evaluate.scorecard import as_json
 from skyloom.evaluate.shift import Shift, Verdict
+from skyloom.fields.observed import Trained
 from skyloom.fields.transforms import FieldTransforms
 from skyloom.runs import RunFolder
 from skyloom.splits import Split
@@ -65,6 +66,25 @@ class Run:
     def split(self) -> Split:
         """The split that the run was trained with."""
         return Split.from_dict(self.folder.read_json("split.json"))
+
+    @property
+    def trained_on(self) -> Trained:
+        """What the maps of the training were like."""
+        seen = self.folder.read_json("transforms.json")
+        smoothing = [
+            max(
+                (spec["width"] for spec in self.transforms.pipelines[name].specs if spec["name"] == "smooth"),
+                default=0.0,
+            )
+            for name in self.recipe.inputs
+        ]
+        return Trained(
+            pixel=seen["pixel"],
+            size=int(self.method.spec["data"][2]),
+            unit=seen.get("box_size_unit", ""),
+            periodic=bool(seen.get("periodic", False)),
+            smoothing=min(smoothing),
+        )
 
     def inputs(self, maps: dict[str, np.ndarray]) -> np.ndarray:
         """Return transformed maps, channels in the recipe's order, shape ``(n, C, H, W)`` float32."""

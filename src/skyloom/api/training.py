@@ -83,7 +83,13 @@ def train(
     method = _seeded(recipe, [len(data.inputs), len(task.columns), data.size])
     units = {name: data.reader.field_attrs(name)["units"] for name in data.fields}
     if _is_first():
-        seen: dict[str, Any] = {"fields": transforms.state(), "units": units, "pixel": data.box / data.size}
+        seen: dict[str, Any] = {
+            "fields": transforms.state(),
+            "units": units,
+            "pixel": data.box / data.size,
+            "box_size_unit": data.reader.attrs["box_size_unit"],
+            "periodic": data.periodic,
+        }
         if recipe.targets:
             seen["about"] = {name: data.reader.field_attrs(name) for name in recipe.targets}
         run.write_json("transforms.json", seen)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from skyloom.cli import console
+from skyloom.cli.data import FormatOption
 from skyloom.cli.options import (
+    ArgumentsOption,
     ForceOption,
     OutOption,
     QuietOption,
@@ -18,6 +20,7 @@ from skyloom.cli.options import (
     SetOption,
     find_run,
     progress_style,
+    read_arguments,
     read_recipe,
     resume_or_force,
 )
@@ -121,7 +124,7 @@ def predict(
     run: RunArgument,
     field_set: Annotated[
         Path,
-        typer.Argument(help="A field-set folder; see 'skyloom import'.", show_default=False),
+        typer.Argument(help="A native file or a field-set folder.", show_default=False),
     ],
     output: Annotated[
         Path | None,
@@ -132,13 +135,26 @@ def predict(
             show_default="FIELD_SET.predictions.nc",
         ),
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask", metavar="FILE", help="A map, 0 where nothing was observed.", show_default="none"
+        ),
+    ] = None,
+    beam: Annotated[
+        float | None,
+        typer.Option("--beam", help="Full width of the beam, unit of the box.", show_default="the file's"),
+    ] = None,
+    format_name: FormatOption = None,
+    settings: ArgumentsOption = None,
 ) -> None:
-    """Apply a run to new maps: parameters in physical units, with errors."""
+    """Apply a run to new maps, an observed one included: answers in physical units, with errors."""
     folder = find_run(run)
     target = output or Path(f"{field_set.resolve().name}.predictions.nc")
+    options = read_arguments(settings)
     from skyloom import api
 
-    done = api.predict(folder, field_set, target)
+    done = api.predict(folder, field_set, target, format=format_name, options=options, mask=mask, beam=beam)
     header, *rows = api.predicted(done)
     console.table(header, rows)
     if doubts := api.doubts(done):

@@ -66,14 +66,20 @@ def _averaged(values: Any, axis: int, cells: int) -> Any:
     return np.moveaxis(np.tensordot(values.astype(dtype), weights, axes=(axis, 1)), -1, axis)
 
 
-def overlaps(old: int, new: int) -> NDArray[np.float64]:
+def overlaps(old: int, new: int, *, width: float | None = None) -> NDArray[np.float64]:
     """Return the weight of every old cell in every new one, shape ``(new, old)``; rows add up to one.
+
+    Args:
+        old: Old cells.
+        new: New cells, from the lower end on.
+        width: Old cells that a new one covers; None covers them all.
 
     Example:
         >>> overlaps(3, 2).round(3).tolist()
         [[0.667, 0.333, 0.0], [0.0, 0.333, 0.667]]
     """
-    edges = np.arange(new + 1) * old / new
+    each = old / new if width is None else width
+    edges = np.arange(new + 1) * each
     low = np.maximum(edges[:-1, None], np.arange(old))
     high = np.minimum(edges[1:, None], np.arange(old) + 1)
-    return np.asarray(np.clip(high - low, 0, None) * new / old)
+    return np.asarray(np.clip(high - low, 0, None) / each)

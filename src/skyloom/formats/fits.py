@@ -44,6 +44,7 @@ class _Image:
     long_name: str
     step: float
     step_unit: str
+    beam: float | None  # full width at half maximum, pixels
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -144,7 +145,8 @@ class Fits:
                 "steps": [{"step": "read", "format": "fits", "axes": self.axes}],
             },
         )
-        return ds if angle is None else ds.assign_attrs(pixel_angle=angle)
+        told = {"pixel_angle": angle, "beam_pixels": first[0].beam}
+        return ds.assign_attrs({name: value for name, value in told.items() if value is not None})
 
     def _stacked(self, found: list[list[_Image]], row: int) -> Any:
         """Return one field of all files as a Dask array, a chunk a file."""
@@ -293,6 +295,8 @@ def _image(
         long_name=str(header.get("LONGNAME", own or name)),
         step=abs(float(step)) or 1.0,
         step_unit=str(header.get("CUNIT1", "deg" if "CTYPE1" in header and _on_sky(header) else "")).strip(),
+        # Both are in the unit of the axes, degrees as a rule.
+        beam=abs(float(header["BMAJ"]) / (float(step) or 1.0)) if "BMAJ" in header else None,
     )
 
 
