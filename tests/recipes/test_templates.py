@@ -22,6 +22,10 @@ FRACTIONS = "{train: 0.6, validation: 0.2, test: 0.2}"
 SHIPPED = "{name: shipped, set: reionisation-21cmfast}"
 EMBEDDED = "{name: reionisation, simulations: 16, redshifts: 2, size: 16, box_size: 32.0, seed: 7}"
 ATHENA = "{name: shipped, set: cosmic-rays-athena}"
+GALAXIES = (
+    "{name: galaxies, galaxies: 10, domains: [Mgas, HI, v_los], pixels: 16, rotations: 2, gas: 400,"
+    " stars: 200, dark_particle: 5.0e8}"
+)
 TURBULENT = "{name: turbulence, simulations: 20, size: 12, times: [0.05, 0.1]}"
 COARSE, TWELVE = "{cut: slice, axis: [x], count: 6}", "{cut: slice, axis: [x], count: 12, cells: 12}"
 HELD_OUT = "{by: held_out, fraction: 0.5, stratify: transport, axis: x, validation: 0.25, seed: 0}"
@@ -75,6 +79,7 @@ OWN = {
         "method.autoencoder={name: kl, width: 4, halvings: 2}", "train.epochs=2",
         "task.samples=20", "task.statistics=[{name: power_spectrum}]",
     ],
+    "galaxies-unet": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

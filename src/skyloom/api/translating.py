@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skyloom.api.data import Samples
     from skyloom.api.trained import Run
 
+DOMAINS = 4  #: fields from which on a set is shown with all of them
 EXAMPLES = 4  #: samples that the page shows as maps
 MANTISSA = 12  #: bits kept of translated maps on disk: a relative error of at most 1.2e-4
 
@@ -38,7 +39,7 @@ def judged(
 
     Returns:
         The content of ``metrics.json``, the curves, and a few samples as maps: variables ``input.<field>``,
-        ``truth.<field>`` and ``translated.<field>``.
+        ``truth.<field>`` and ``translated.<field>``; of a set of many fields all as ``domain.<field>``.
     """
     from skyloom.evaluate.translation import judge
 
@@ -56,7 +57,8 @@ def judged(
         looks=looks,
         seconds_per_sample=seconds,
     )
-    return card, curves, _examples(whole[run.recipe.inputs].isel(sample=here), truth, translated)
+    examples = _examples(whole[run.recipe.inputs].isel(sample=here), truth, translated)
+    return card, curves, examples.assign(_domains(whole, examples))
 
 
 def true_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
@@ -115,3 +117,13 @@ def _examples(inputs: xr.Dataset, truth: xr.Dataset, translated: xr.Dataset) -> 
         few = ds.isel(sample=rows).load()
         parts |= {f"{role}.{name}": maps for name, maps in few.data_vars.items()}
     return truth.isel(sample=rows).drop_vars(list(truth.data_vars)).assign(parts)
+
+
+def _domains(whole: xr.Dataset, examples: xr.Dataset) -> dict[str, Any]:
+    """All fields of the samples shown, where the set has many that the recipe need not name."""
+    names = [str(name) for name, maps in whole.data_vars.items() if maps.dims == ("sample", "y", "x")]
+    if len(names) < DOMAINS:
+        return {}
+    rows = np.flatnonzero(np.isin(whole["sample"].values, examples["sample"].values))
+    few = whole[names].isel(sample=rows).load().sel(sample=examples["sample"].values)
+    return {f"domain.{name}": few[name] for name in names}

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from skyloom.evaluate.generated import Scorecard, judge_pairs
+from skyloom.evaluate.generated.shapes import SCORES as SHAPE_SCORES
 from skyloom.evaluate.scorecard import as_json
 from skyloom.evaluate.spread import judge_draws
 from skyloom.statistics import one_point
@@ -48,6 +49,7 @@ def judge(
         place of a parameter and the baselines ``constant`` and ``per_pixel``, and the scores of
         ``judge_draws`` where there are draws; and the curves: of every field ``f``, ``f.ratio`` and ``f.r``
         over ``f.k``, and ``f.pdf`` over ``f.value`` for truth and translation.
+        Of maps of single objects (``shapes.holds_objects``) also the scores and curves of ``shapes``.
 
     Raises:
         DataError: The sets share no samples, or cannot be compared.
@@ -71,7 +73,7 @@ def judge(
     )
     groups = len(np.unique(translated["group"].values))
     size = {"groups": groups, "samples": translated.sizes["sample"]}
-    names = str(translated.attrs.get("scores", "r2")).split()
+    names = [*str(translated.attrs.get("scores", "r2")).split(), *SHAPE_SCORES]
     entries = {name: _entry(found, name, translated[name], names, size) for name in found.numbers["fields"]}
     if translated.attrs.get("draws", 0):
         for name, entry in entries.items():

@@ -16,17 +16,19 @@ import xarray as xr
 
 from skyloom.errors import DataError, UsageError
 from skyloom.evaluate.bootstrap import clustered
+from skyloom.evaluate.generated import shapes
 from skyloom.evaluate.generated.card import Scorecard
 from skyloom.evaluate.generated.sample import Ensemble, common_fields, gather
 from skyloom.fields import subset
 from skyloom.statistics import images, power_spectrum
 from skyloom.statistics.distances import normalised
 from skyloom.statistics.two_point import coherence
+from skyloom.units import parse
 
 BINS = 16
 DEGREE = 3  #: of the polynomial in the values of the input's pixels
 FITTED = 200_000  #: pixels that the regression is fitted on
-SCORES: Mapping[str, tuple[str, str]] = {
+SCORES: dict[str, tuple[str, str]] = {
     "psnr": ("PSNR", "dB"),
     "ssim": ("SSIM", ""),
     "correlation": ("correlation of pixels", ""),
@@ -95,12 +97,18 @@ def judge_pairs(
     curves: dict[str, Any] = {}
     for done, name in enumerate(names):
         found = {}
+        objects = _objects(true, name)
         for step, (who, maps) in enumerate(contestants.items()):
             found[who] = _compare(true, name, maps[name])
+            if objects is not None:
+                found[who] |= objects.errors(maps[name])
             if progress is not None:
                 progress(done * len(contestants) + step + 1, total)
-        rows += _rows(name, found, true.groups, bootstrap, seed)
+        rows += _rows(name, found, true, bootstrap, seed)
         curves |= _curves(name, found, true)
+        if objects is not None:
+            everyone = {"truth": true.values(name), **{who: maps[name] for who, maps in contestants.items()}}
+            curves |= _shape_curves(name, objects, everyone, true)
     about = {"samples": len(ids), "groups": len(np.unique(true.groups))}
     numbers = {
         "kind": "pairs",
@@ -113,7 +121,18 @@ def judge_pairs(
         "constant_from": "train" if train is not None else "truth",
         "rows": rows,
     }
-    return Scorecard(numbers, xr.Dataset(curves, coords={"ensemble": list(contestants)}))
+    coords: dict[str, Any] = {"ensemble": list(contestants)}
+    if any("beside" in variable[0] for variable in curves.values()):
+        coords["beside"] = ["truth", *contestants]
+    return Scorecard(numbers, xr.Dataset(curves, coords=coords))
+
+
+def _objects(true: Ensemble, name: str) -> shapes.Shapes | None:
+    """The shapes of true maps, where they are maps of single objects."""
+    maps = true.values(name)
+    if not shapes.holds_objects(maps, periodic=bool(true.data.attrs["periodic"])):
+        return None
+    return shapes.Shapes(maps, float(true.data.attrs["box_size"]))
 
 
 def _matched(truth: xr.Dataset, translated: xr.Dataset, maximum: int, seed: int) -> list[str]:
@@ -199,14 +218,16 @@ def _compare(true: Ensemble, name: str, maps: np.ndarray) -> dict[str, np.ndarra
 
 
 def _rows(
-    name: str, found: Mapping[str, Mapping[str, np.ndarray]], groups: np.ndarray, draws: int, seed: int
+    name: str, found: Mapping[str, Mapping[str, np.ndarray]], true: Ensemble, draws: int, seed: int
 ) -> list[dict[str, Any]]:
     rival = found.get("per_pixel", {}).get("error")
     scored = {
-        who: clustered(_score(values, rival), groups, draws=draws, seed=seed) for who, values in found.items()
+        who: clustered(_score(values, rival), true.groups, draws=draws, seed=seed)
+        for who, values in found.items()
     }
     rows = []
-    for place, (key, (label, unit)) in enumerate(SCORES.items()):
+    of_shape = shapes.SCORES if "total_error" in found["generated"] else {}
+    for place, (key, (label, unit)) in enumerate((SCORES | of_shape).items()):
         if key == "skill" and rival is None:
             continue
         told = {
@@ -219,8 +240,8 @@ def _rows(
                 "section": "pairs",
                 "of": name,
                 "label": label,
-                "unit": unit,
-                "better": "both" if key in ("total", "power_ratio") else "more",
+                "unit": str(true.data.attrs["box_size_unit"]) if unit == "box" else unit,
+                "better": _better(key),
                 "generated": told.pop("generated"),
                 "floor": None,
                 "baselines": told,
@@ -228,6 +249,12 @@ def _rows(
             }
         )
     return rows
+
+
+def _better(key: str) -> str:
+    if key in shapes.SCORES:
+        return "less"
+    return "both" if key in ("total", "power_ratio") else "more"
 
 
 def _score(v: Mapping[str, np.ndarray], rival: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -254,6 +281,7 @@ def _score(v: Mapping[str, np.ndarray], rival: np.ndarray | None) -> Callable[[n
                 ratio,
                 (w @ v["r"]).mean(axis=1),
                 1 - (w @ v["error"]) / (w @ beaten),
+                *(w @ v[key] for key in shapes.SCORES if key in v),
             ],
             axis=1,
         )
@@ -274,3 +302,29 @@ def _curves(name: str, found: Mapping[str, Mapping[str, np.ndarray]], true: Ense
         variables[f"{name}.{key}.spread"] = (dims, np.stack([np.nanstd(v, axis=0) for v in values]), attrs)
     variables[f"{name}.k"] = (f"{name}.k", first["k"], {"units": unit, "long_name": "wavenumber"})
     return variables
+
+
+def _shape_curves(
+    name: str, objects: shapes.Shapes, maps: Mapping[str, np.ndarray], true: Ensemble
+) -> dict[str, Any]:
+    """Profiles, cumulative profiles, residuals and totals of the truth and of every contestant."""
+    length, unit = str(true.data.attrs["box_size_unit"]), str(true.data[name].attrs["units"])
+    # Astropy writes solMass for Msun.
+    mass = (parse(unit) * parse(length) ** 2).to_string().replace("solMass", "Msun")
+    found = [objects.curves(each) for each in maps.values()]
+    described = {
+        "profile": ((f"{name}.radius",), unit, "mean in rings"),
+        "growth": ((f"{name}.radius",), "", "within the radius, over the true total"),
+        "residual": (("quantile", f"{name}.radius"), "", "profile over the true one, less 1"),
+        "map_total": (("pair",), mass, "total of a map"),
+    }
+    variables: dict[str, Any] = {
+        f"{name}.{key}": (
+            ("beside", *dims),
+            np.stack([curves[key] for curves in found]),
+            {"units": units, "long_name": text, "of": name},
+        )
+        for key, (dims, units, text) in described.items()
+    }
+    about = {"units": length, "long_name": "distance from the true centre of mass"}
+    return {**variables, f"{name}.radius": (f"{name}.radius", objects.radius, about)}

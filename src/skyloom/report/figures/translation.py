@@ -31,17 +31,20 @@ class Triplet:
     translated: np.ndarray
 
 
-def triplets(rows: Sequence[Triplet], figure: Figure, *, given: str, wanted: str) -> Sequence[Axes]:
+def triplets(
+    rows: Sequence[Triplet], figure: Figure, *, given: str, wanted: str, reach: float | None = None
+) -> Sequence[Axes]:
     """Input, truth, translation and their difference, one sample a row.
 
     Truth and translation share one colour scale over all rows, and so do the inputs; the scale of the
-    differences is symmetric and reaches as far as the true maps vary.
+    differences is symmetric.
 
     Args:
         rows: The samples.
         figure: Where to draw.
         given: Name and unit of the input.
         wanted: Name and unit of the target.
+        reach: Where the scale of the differences ends; left out, as far as the true maps vary.
 
     Returns:
         The axes of the maps, row by row.
@@ -55,13 +58,13 @@ def triplets(rows: Sequence[Triplet], figure: Figure, *, given: str, wanted: str
     inputs = np.stack([row.given for row in rows])
     truths = np.stack([row.truth for row in rows])
     limits = shared_limits(truths)
-    reach = limits[1] - limits[0]
+    end = limits[1] - limits[0] if reach is None else reach
     heads = ("input", "truth", "translated", "translated − truth")
     for place, row in enumerate(rows):
         first = field_map(row.given, axes[place, 0], limits=shared_limits(inputs))
         field_map(row.truth, axes[place, 1], limits=limits)
         second = field_map(row.translated, axes[place, 2], limits=limits)
-        third = attribution_map(row.translated - row.truth, axes[place, 3], reach=reach)
+        third = attribution_map(row.translated - row.truth, axes[place, 3], reach=end)
         axes[place, 0].set_ylabel(row.label, fontsize=8.0)
     for column, head in enumerate(heads):
         axes[0, column].set_title(head, fontsize=9.0, pad=3.0)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from skyloom.report.answers import population
 from skyloom.report.artefacts import Artefacts, Judged
+from skyloom.report.figures.shapes import DEEP
 from skyloom.report.figures.translation import Triplet, against_ideal, pixel_values, triplets
 from skyloom.report.page import (
     Block,
@@ -27,6 +28,7 @@ from skyloom.report.page import (
     percent,
     with_interval,
 )
+from skyloom.report.sections.shapes import domain_blocks, shape_blocks
 from skyloom.report.style import COLUMN, PAGE, Plate, labelled
 from skyloom.report.words import score_title
 
@@ -51,16 +53,20 @@ def translation(run: Artefacts) -> Section | None:
     if not judged or curves is None or examples is None:
         what = "No translated maps were judged."
         return Section("translation", "Translated maps", "", [Missing(what, f"skyloom evaluate {run.path}")])
-    blocks: list[Block] = []
+    blocks: list[Block] = domain_blocks(examples)
     spaces = (run.metrics(run.side) or {})["parameters"]
     for entry in judged:
         blocks.append(Text(_verdict(entry)))
         if spaces[entry.name].get("space") == "transformed":
             blocks.append(Text(Markup(_TRANSFORMED).format(parameter(entry.name))))
         blocks += _draws(entry)
-        blocks.append(Gallery([_maps(examples, entry.name, name) for name in _inputs(examples)]))
+        objects = f"{entry.name}.profile" in curves
+        blocks.append(
+            Gallery([_maps(examples, entry.name, name, objects=objects) for name in _inputs(examples)])
+        )
         blocks.append(_scores(entry))
         blocks.append(Gallery(_curves(curves, entry.name)))
+        blocks += shape_blocks(curves, entry.name)
     lead = Markup(
         "Each map beside the true map of the same sample{}. The samples shown were chosen before they were "
         "judged. What the input leaves open a regression answers with its mean: smooth, of too little power."
@@ -104,7 +110,7 @@ def _draws(entry: Judged) -> list[Block]:
     return [Text(Markup(text).format(parameter(entry.name), with_interval(spread)))]
 
 
-def _maps(examples: xr.Dataset, field: str, given: str) -> Plate:
+def _maps(examples: xr.Dataset, field: str, given: str, *, objects: bool) -> Plate:
     few = examples.isel(sample=slice(0, SHOWN))
     chosen = [few[name] for name in (f"input.{given}", f"truth.{field}", f"translated.{field}")]
     rows = [
@@ -115,7 +121,7 @@ def _maps(examples: xr.Dataset, field: str, given: str) -> Plate:
         labelled(name, str(maps.attrs.get("units", "")))
         for name, maps in zip((given, field), chosen, strict=False)
     ]
-    draw = partial(_fill_maps, rows, names[0], names[1])
+    draw = partial(_fill_maps, rows, names[0], names[1], objects)
     left = [float(np.corrcoef(row.truth.ravel(), row.translated.ravel())[0, 1]) for row in rows]
     alt = f"Maps of {given}, {field}, its translation and the difference; correlation " + ", ".join(
         f"{row.label} {number(value, 2)}" for row, value in zip(rows, left, strict=True)
@@ -129,8 +135,25 @@ def _maps(examples: xr.Dataset, field: str, given: str) -> Plate:
     return Plate(f"maps-{field}-{given}", draw, alt, caption, size=(PAGE, 0.9 + 1.75 * len(rows)))
 
 
-def _fill_maps(rows: list[Triplet], given: str, wanted: str, figure: Figure) -> None:
-    triplets(rows, figure, given=given, wanted=wanted)
+def _fill_maps(rows: list[Triplet], given: str, wanted: str, objects: bool, figure: Figure) -> None:
+    if not objects or min(row.given.min() for row in rows) < 0:
+        triplets(rows, figure, given=given, wanted=wanted)
+        return
+    # Objects span decades: an exponential disc on a linear scale is a dot.
+    bottoms = [DEEP * max(getattr(row, role).max() for row in rows) for role in ("given", "truth")]
+    logged = [
+        Triplet(
+            row.label,
+            *(
+                np.log10(np.maximum(maps, bottom))
+                for maps, bottom in zip(
+                    (row.given, row.truth, row.translated), (bottoms[0], bottoms[1], bottoms[1]), strict=True
+                )
+            ),
+        )
+        for row in rows
+    ]
+    triplets(logged, figure, given=f"log10 {given}", wanted=f"log10 {wanted}", reach=1.0)
 
 
 def _scores(entry: Judged) -> Table:
