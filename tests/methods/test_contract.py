@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from skyloom import registry
 from skyloom.errors import RegistryError, ShapeError, UsageError
 from skyloom.methods import prediction_mode, rebuild
+from skyloom.methods.adversarial import Adversarial
 from skyloom.methods.cross_entropy import CrossEntropy
 from skyloom.methods.posterior import Posterior
 from skyloom.methods.supervised import MeanSquared, Moments
@@ -32,9 +33,15 @@ OWN = {
     "conditional_diffusion": DENOISER,
     "conditional_flow": DENOISER,
     "indi": DENOISER,
+    "pix2pix": {"net": {"name": "unet", "width": 4, "depth": 2}, "critic": {"name": "patchgan", "width": 4}},
+    "cyclegan": {
+        "net": {"name": "resnet_fields", "width": 4, "blocks": 1},
+        "critic": {"name": "patchgan", "width": 4},
+        "identity": 0.0,
+    },
 }
-#: Methods whose loss is taken at random times: on the validation side these are the same in every epoch.
-RANDOM = ["conditional_diffusion", "conditional_flow", "indi"]
+#: Methods that choose weights by something else than their loss at random times, or against a critic.
+OWN_CHOICE = ["conditional_diffusion", "conditional_flow", "indi", "pix2pix", "cyclegan"]
 
 
 @pytest.fixture
@@ -99,7 +106,7 @@ def test_runs_in_anyones_own_trainer(method, maps, tmp_path):
     assert {"train/loss", "validation/loss"} <= set(trainer.callback_metrics)
     moved = [name for name, value in method.named_parameters() if not torch.equal(value, before[name])]
     assert any(name.startswith("net.") for name in moved)
-    if method.name in RANDOM:
+    if method.name in OWN_CHOICE:
         return
     with torch.no_grad(), prediction_mode(method):
         expected = torch.stack(
@@ -215,7 +222,8 @@ def test_own_optimisation_is_used(method):
     assert method.configure_optimizers().defaults["lr"] == 0.125
     method.optimisation = None
     optimiser = method.configure_optimizers()
-    assert isinstance(optimiser, torch.optim.AdamW) and optimiser.defaults["lr"] == 1e-3
+    own = torch.optim.Adam if isinstance(method, Adversarial) else torch.optim.AdamW
+    assert type(optimiser) is own and optimiser.param_groups[0]["lr"] == 1e-3
 
 
 def test_frozen_weights_are_not_handed_to_the_optimiser(method):

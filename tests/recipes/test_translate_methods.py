@@ -17,6 +17,9 @@ METHODS = {
     "conditional_diffusion": DENOISER,
     "conditional_flow": DENOISER,
     "indi": DENOISER,
+    "pix2pix": "net: {name: unet, width: 4, depth: 3, dropout: 0.2}, critic: {name: patchgan, width: 4},"
+    " draws: 2",
+    "cyclegan": "net: {name: resnet_fields, width: 4, blocks: 1}, critic: {name: patchgan, width: 4}",
 }
 RECIPE = """\
 recipe: 1

@@ -132,6 +132,7 @@ class Up(nn.Module):
         norm: ``batch``, ``group`` or ``none``.
         residual: As in ``Block``.
         up: As in ``UNet``.
+        dropout: Share of the output that is dropped.
 
     Example:
         >>> up = Up(8, 4, padding="zeros", norm="batch", residual=False, up="bilinear")
@@ -140,7 +141,15 @@ class Up(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, padding: Padding, norm: Norm, residual: bool, up: Doubling
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        padding: Padding,
+        norm: Norm,
+        residual: bool,
+        up: Doubling,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.conv: nn.Module = (
@@ -150,11 +159,12 @@ class Up(nn.Module):
         )
         self.norm = normalisation(norm, channels)
         self.block = Block(2 * channels, channels, padding=padding, norm=norm, residual=residual)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, maps: Tensor, beside: Tensor) -> Tensor:
         """Map ``(B, in_channels, H, W)`` and ``(B, channels, 2H, 2W)`` to ``(B, channels, 2H, 2W)``."""
         larger = self.norm(self.conv(maps)).relu()
-        output: Tensor = self.block(torch.cat((larger, beside), dim=1))
+        output: Tensor = self.drop(self.block(torch.cat((larger, beside), dim=1)))
         return output
 
 
@@ -173,6 +183,7 @@ class UNet(nn.Module):
         residual: Whether each block adds its input to its output.
         up: How the map is doubled: ``bilinear``, which prints no grid on the output, or ``transposed``, as in
             the published one.
+        dropout: Share of the features that is dropped at each size of the expanding path but the last.
 
     Attributes:
         gives: ``fields``: the output is ``(B, out_features, H, W)``, not ``(B, out_features)``.
@@ -201,6 +212,7 @@ class UNet(nn.Module):
         norm: Norm = "batch",
         residual: bool = True,
         up: Doubling = "bilinear",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("depth", depth)):
@@ -215,7 +227,16 @@ class UNet(nn.Module):
             for into, out in zip(inputs, widths, strict=True)
         )
         self.up = nn.ModuleList(
-            Up(2 * out, out, padding=padding, norm=norm, residual=residual, up=up) for out in widths[-2::-1]
+            Up(
+                2 * out,
+                out,
+                padding=padding,
+                norm=norm,
+                residual=residual,
+                up=up,
+                dropout=0.0 if out == width else dropout,
+            )
+            for out in widths[-2::-1]
         )
         self.last = nn.Conv2d(width, out_features, 1)
 

@@ -1,0 +1,167 @@
+r"""Fields from fields against a critic that sees both (pix2pix; Isola et al. 2017, arXiv:1611.07004).
+
+The generator is held to the truth by an absolute error, and to what true maps look like by a critic of
+patches that sees the input beside the target, true or generated:
+
+.. math:: \lambda\,\langle |y - G(x)| \rangle + \ell_G\bigl(D(x, G(x))\bigr)
+
+An absolute error alone is least at the median of what the input leaves open, which is smooth. The published
+generator has no noise but its dropout, on also when it is used: with ``net.dropout`` and ``draws`` it has
+samples. How both players move in one step is told in `skyloom.methods.adversarial`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from skyloom import registry
+from skyloom.errors import UsageError
+from skyloom.methods.adversarial import Adversarial, Critic, Loss, Penalty, frozen, generator_loss
+from skyloom.methods.base import Batch, FieldMethod, Net, prediction_mode
+from skyloom.methods.generative.likeness import likeness
+from skyloom.methods.regression import check_gives_fields
+from skyloom.registry import Kind
+
+PatchCritic = Annotated[dict[str, Any], Kind("critic")]
+
+
+class Pix2Pix(Adversarial, FieldMethod):
+    """A generator of fields from fields that learns from pairs, against a critic.
+
+    Logged are ``critic``, ``generator``, ``l1`` and the critic's mean scores of true and generated maps in
+    training: where the first stays far above the second the generator is lost, where they are equal the
+    critic is. In validation: ``loss``, the mean absolute error, by which weights are chosen, ``distance``
+    between true and generated maps, and ``spread``, which falls towards 0 in a mode collapse.
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of target fields ``P``.
+        size: Side length of the maps, pixels.
+        net: The generator; a network that gives fields.
+        critic: The critic of input and target together.
+        loss: ``bce`` as published, ``least_squares``, ``hinge`` or ``wasserstein``.
+        l1: λ, the weight of the absolute error.
+        penalty: On the critic's slope: ``none``, ``interpolated`` or ``real``.
+        penalty_weight: Its weight.
+        smoothing: One-sided label smoothing.
+        critic_steps: Steps of the critic for one of the generator.
+        critic_rate: Learning rate of the critic in units of the generator's; published is half its loss.
+        draws: Samples of each map that an evaluation takes, by the dropout of ``net``; 0 for one answer,
+            with dropout off.
+
+    Raises:
+        UsageError: The network gives no fields, or draws are asked of one without dropout.
+
+    Example:
+        >>> net, critic = {"name": "unet", "width": 4, "depth": 2}, {"name": "patchgan", "width": 4}
+        >>> Pix2Pix(1, 2, 16, net=net, critic=critic).predict(torch.zeros(3, 1, 16, 16))["mean"].shape
+        torch.Size([3, 2, 16, 16])
+    """
+
+    name = "pix2pix"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_features: int,
+        size: int,
+        *,
+        net: Net = {"name": "unet"},  # noqa: B006 - read, never written
+        critic: PatchCritic = {"name": "patchgan"},  # noqa: B006 - read, never written
+        loss: Loss = "bce",
+        l1: float = 100.0,
+        penalty: Penalty = "none",
+        penalty_weight: float = 10.0,
+        smoothing: float = 0.0,
+        critic_steps: int = 1,
+        critic_rate: float = 0.5,
+        draws: int = 0,
+    ) -> None:
+        check_gives_fields(net, self.name)
+        arguments: dict[str, Any] = {
+            "net": registry.resolve(net, "net"),
+            "critic": registry.resolve(critic, "critic"),
+            "loss": loss,
+            "l1": l1,
+            "penalty": penalty,
+            "penalty_weight": penalty_weight,
+            "smoothing": smoothing,
+            "critic_steps": critic_steps,
+            "critic_rate": critic_rate,
+            "draws": draws,
+        }
+        super().__init__(in_channels, out_features, size, arguments)
+        if l1 < 0 or draws < 0:
+            raise UsageError(f"method 'pix2pix': l1 is {l1:g} and draws {draws}", hint="allowed: 0 or more")
+        self.l1, self.draws = l1, draws
+        self.net = registry.build(net, "net", data=(in_channels, out_features, size))
+        self.critic = registry.build(critic, "critic", data=(in_channels + out_features, 0, size))
+        if draws:
+            self.noisy()
+
+    @property
+    def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The generator, and the critic."""
+        return [self.net], [self.critic]
+
+    def noisy(self) -> list[nn.Dropout]:
+        """Return the dropout layers of the generator, its only noise.
+
+        Raises:
+            UsageError: There is none.
+        """
+        found = [layer for layer in self.net.modules() if isinstance(layer, nn.Dropout) and layer.p > 0]
+        if not found:
+            raise UsageError(
+                "method 'pix2pix' has samples by the dropout of its network, and there is none",
+                hint="--set method.net.dropout=0.5, or leave out method.draws",
+            )
+        return found
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the generated fields, transformed, ``(B, P, H, W)``."""
+        fields: Tensor = self.net(maps)
+        return fields
+
+    def scores(self, maps: Tensor) -> Critic:
+        """Return the critic of targets beside these maps ``(B, C, H, W)``."""
+        return lambda fields: self.critic(torch.cat((maps, fields), dim=1), maps.new_zeros(len(maps), 0))
+
+    def play(self, maps: Tensor, targets: Tensor, generating: bool) -> dict[str, Tensor]:
+        """Return both players' losses on a batch; see `Adversarial.play`."""
+        with torch.set_grad_enabled(generating and torch.is_grad_enabled()):
+            fake = self.net(maps)
+        moves = self.judge(self.scores(maps), targets, fake)
+        if generating:
+            moves["l1"] = (fake - targets).abs().mean()
+            with frozen(self.critic):
+                fooled = generator_loss(self.loss, self.scores(maps)(fake))
+            moves["generator"] = fooled + self.l1 * moves["l1"]
+        return moves
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``validation/loss``, ``validation/distance`` and ``validation/spread``."""
+        maps, targets = self.check(batch)
+        with prediction_mode(self):
+            given = self(maps)
+        distance, spread = likeness(targets, given, maps.new_zeros(len(maps), 0))
+        told = {"loss": (given - targets).abs().mean(), "distance": distance, "spread": spread}
+        for name, value in told.items():
+            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+
+    def draw(self, maps: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one sample for each map, dropout on; see `FieldMethod.draw`."""
+        layers = self.noisy()
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        with torch.random.fork_rng(devices=[maps.device] if maps.is_cuda else []):
+            torch.manual_seed(seed)
+            try:
+                for layer in layers:
+                    layer.train()
+                return self.forward(maps)
+            finally:
+                for layer in layers:
+                    layer.eval()
