@@ -270,14 +270,16 @@ class PixelCNN(nn.Module):
         self.above_near = NormedConv(C, F_, (1, 3))
         self.left = NormedConv(C, F_, (2, 1), reach="up_left")
         self.down: Any = nn.ModuleList(blocks(nr_resnet, skip=False) for _ in range(scales))
-        self.halve_u = nn.ModuleList(NormedConv(F_, F_, (2, 3), stride=2) for _ in range(scales - 1))
-        self.halve_v = nn.ModuleList(
+        self.halve_u: Any = nn.ModuleList(NormedConv(F_, F_, (2, 3), stride=2) for _ in range(scales - 1))
+        self.halve_v: Any = nn.ModuleList(
             NormedConv(F_, F_, (2, 2), reach="up_left", stride=2) for _ in range(scales - 1)
         )
         # From the coarsest scale on: there the last features of the way down are the first of the way up.
         self.up: Any = nn.ModuleList(blocks(nr_resnet + (k > 0), skip=True) for k in range(scales))
-        self.double_u = nn.ModuleList(NormedTransposedConv(F_, reach="up") for _ in range(scales - 1))
-        self.double_v = nn.ModuleList(NormedTransposedConv(F_, reach="up_left") for _ in range(scales - 1))
+        self.double_u: Any = nn.ModuleList(NormedTransposedConv(F_, reach="up") for _ in range(scales - 1))
+        self.double_v: Any = nn.ModuleList(
+            NormedTransposedConv(F_, reach="up_left") for _ in range(scales - 1)
+        )
         self.head = NormedConv(2 * F_, out_channels, (1, 1), scale=0.1)
 
     def forward(self, x: Tensor, conditions: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def test_drawn_pixels_have_the_frequencies_of_their_probabilities():
     P = mixture.log_prob(mixture.components(numbers.expand(12, -1), 2), grid, counts).exp()
     n = 200_000
     noise = torch.rand(n, 3, generator=generator).double()
-    drawn = mixture.draw(mixture.components(numbers.expand(n, -1), 2), noise, counts).long()
+    drawn = mixture.draw(numbers.expand(n, -1), noise, counts).long()
     found = torch.bincount(drawn[:, 0] * 3 + drawn[:, 1], minlength=12) / n
     assert ((found - P).abs() < 4.5 * (P * (1 - P) / n).sqrt()).all()
 
@@ -96,7 +96,7 @@ def test_draws_of_a_toy_follow_the_probabilities_of_all_its_maps():
     level = torch.cat((states, torch.zeros(27, 1)), dim=1).clamp(min=0).view(27, 1, 2, 2).double()
     maps = method.quantiser.restore(level, hit)
     with torch.no_grad():
-        answers = method.net(method.encoded(method.quantiser(maps)), maps[:, 0, 0, :0])
+        answers = method.net(method.encoded(level, hit, method.quantiser.detector), maps[:, 0, 0, :0])
         method.net.head.gain.div_(answers.std())  # of order one: every map has a probability to speak of
         P = method.log_prob(maps, maps[:, 0, 0, :0]).exp()
     assert P.sum().item() == pytest.approx(1.0, abs=1e-9)

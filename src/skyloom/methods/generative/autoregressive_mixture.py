@@ -104,27 +104,28 @@ def log_prob(of: Components, levels: Tensor, counts: list[int]) -> Tensor:
     return total.logsumexp(dim=1)
 
 
-def draw(of: Components, noise: Tensor, counts: list[int]) -> Tensor:
+def draw(numbers: Tensor, noise: Tensor, counts: list[int]) -> Tensor:
     """Draw pixels.
 
     Args:
-        of: The components, without further axes: ``(B, M)`` and ``(B, C, M)``.
+        numbers: Outputs of a network, shape ``(B, outputs(C, M))``.
         noise: Uniform numbers, one for the component and one for each channel, shape ``(B, 1 + C)``.
         counts: Levels ``L`` of each channel.
 
     Returns:
-        Whole numbers, shape ``(B, C)``, in the precision of the components.
+        Whole numbers, shape ``(B, C)``, in the precision of the outputs.
     """
-    below = of.logits.softmax(dim=1).cumsum(dim=1)[:, :-1] < noise[:, :1]
-    chosen = below.sum(dim=1, keepdim=True)
-    spread = (
-        torch.logit(noise[:, 1:])
-        * of.log_scales.gather(2, chosen.unsqueeze(1).expand(-1, len(counts), -1)).squeeze(2).exp()
-    )
+    C = len(counts)
+    split = numbers.reshape(len(numbers), 1 + 2 * C + C * (C - 1) // 2, -1)
+    below = split[:, 0].softmax(dim=1).cumsum(dim=1)[:, :-1] < noise[:, :1]
+    chosen = below.sum(dim=1)[:, None, None].expand(-1, split.shape[1], 1)
+    # Of the components only the one chosen; it keeps an axis of length 1.
+    of = components(split.gather(2, chosen).flatten(1), C)
+    spread = torch.logit(noise[:, 1:]) * of.log_scales[..., 0].exp()
     values: list[Tensor] = []
     levels: list[Tensor] = []
     for c, count in enumerate(counts):
-        x = _shifts(of, values, c).gather(1, chosen).squeeze(1) + spread[:, c]
+        x = _shifts(of, values, c)[:, 0] + spread[:, c]
         levels.append(((x + 1) * (0.5 * (count - 1))).round().clamp(0, count - 1))
         values.append(centre(levels[c], count))
     return torch.stack(levels, dim=1)
