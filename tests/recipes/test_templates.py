@@ -79,6 +79,11 @@ OWN = {
         "method.autoencoder={name: kl, width: 4, halvings: 2}", "train.epochs=2",
         "task.samples=20", "task.statistics=[{name: power_spectrum}]",
     ],
+    "galaxies-infer": [
+        "data.source=" + GALAXIES.replace("galaxies: 10", "galaxies: 30"), "method.net.width=4",
+        f"split.fractions={FRACTIONS}", "evaluate.baselines=[mean]",
+    ],
+    "galaxies-illustris": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
     "galaxies-unet": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
     "reionisation-excursion": [
         "method.net.width=4",
