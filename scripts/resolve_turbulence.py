@@ -8,7 +8,8 @@ Gas without cosmic rays, beta 10, energy input 1, stirring half without divergen
 seed. With ``--refined T`` a run begins at T from that of half its size, every cell cut into eight, so 128³
 need not pay for its way from rest; 64³ so begun, beside 64³ from rest, tells what that changes. Every run
 keeps its state each 0.1 box sides over sound speed and goes on from there. The table holds what the folder
-has: means over the states from ``--since`` on, and over seeds their standard deviation.
+has: means over the states from ``--since`` to ``--until``, and their standard deviation over
+seeds.
 
 Spectra are sums over shells of unit width, k in waves a box. A slope is that of a straight line in the
 logarithms. ``k of 0.1 %`` has a thousandth of the power above it; the peak of k²E is where a constant
@@ -140,11 +141,12 @@ def numbers(path: Path) -> dict[str, float]:
     return found
 
 
-def table(folder: Path, since: float) -> Iterator[str]:
+def table(folder: Path, since: float, until: float) -> Iterator[str]:
     """Yield the lines of the table, one quantity a row and one kind of run a column."""
     kinds: dict[str, list[list[dict[str, float]]]] = {}
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        states = [path for path in sorted(place.glob("*.npz")) if int(path.stem) * EVERY >= since - 1e-9]
+        times = {path: int(path.stem) * EVERY for path in sorted(place.glob("*.npz"))}
+        states = [path for path, time in times.items() if since - 1e-9 <= time <= until + 1e-9]
         if states:
             size, _, *begin = place.name.split("-")
             kind = f"{size}³" + "".join(f", refined at {text}" for text in begin)
@@ -175,12 +177,13 @@ if __name__ == "__main__":
     parser.add_argument(
         "--refined", type=float, default=0.0, metavar="T", help="begin at T from half the size"
     )
-    parser.add_argument("--since", type=float, default=1.0, metavar="T", help="states that the table counts")
+    parser.add_argument("--since", type=float, default=1.0, metavar="T", help="first state of the table")
+    parser.add_argument("--until", type=float, default=LAST, metavar="T", help="last state of the table")
     options = parser.parse_args()
     for size in options.run:
         for seed in options.seeds:
             name = f"{size}-{seed}" + (f"-{options.refined:g}" if options.refined else "")
             run(options.folder / name, size, seed, options.refined)
     if not options.run:
-        for text in table(options.folder, options.since):
+        for text in table(options.folder, options.since, options.until):
             sys.stdout.write(text + "\n")

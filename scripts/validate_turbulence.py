@@ -7,6 +7,8 @@ r"""How the simulator ``turbulence`` compares with Athena++, regime by regime, a
     python scripts/validate_turbulence.py T64 --athena ../shared/data/turbulence/athena
     python scripts/validate_turbulence.py T32 T64 --athena ../shared/data/turbulence/athena --figure out.png
     python scripts/validate_turbulence.py --cost 32
+    python scripts/validate_turbulence.py --mach 16
+    python scripts/validate_turbulence.py --light 16
 
 The shipped set ``cosmic-rays-athena`` (48³) is always there, the snapshots of a folder of ``.athdf`` files
 with ``--athena``. ``--cells`` first brings every set to so many cells a side, by averages over the new ones.
@@ -226,6 +228,42 @@ def cost(size: int, until: float = 0.2) -> Iterator[str]:
         yield f"{point.regime}: {steps} steps in {seconds:.1f} s, {rate:.2g} zone-cycles/s"
 
 
+def mach(size: int, seeds: int = 6) -> Iterator[str]:
+    """Yield the Mach number that gas without cosmic rays has, for that which was asked for."""
+    yield "| `mach` | Mach at t = 1 | at t = 1.5 | at t = 2 |"
+    yield "|---|---|---|---|"
+    for aim in (0.5, 0.8, 1.2):
+        simulator = Turbulence(simulations=seeds, regimes=["mhd"], size=size, times=[1.0, 1.5, 2.0], mach=aim)
+        found = np.array(
+            [
+                [np.sqrt((one.velocity**2).sum(0).mean()) for one in evolve(point, **simulator.run)]
+                for point in simulator.design()
+            ]
+        )
+        cells = [
+            f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(found.mean(0), found.std(0, ddof=1), strict=True)
+        ]
+        yield f"| {aim:g} | {' | '.join(cells)} |"
+
+
+def light(size: int, seeds: int = 3) -> Iterator[str]:
+    """Yield the widths of cosmic-ray energy and of ln density at t = 1.2, for several reduced speeds."""
+    speeds = (12.0, 20.0, 40.0)
+    heads = [f"{name}, {speed:g}" for speed in speeds for name in ("std of E_c", "std of ln density")]
+    yield f"| regime | {' | '.join(heads)} |"
+    yield f"|{'---|' * (len(heads) + 1)}"
+    for regime in ("diff", "diff100", "stream"):
+        cells = []
+        for speed in speeds:
+            simulator = Turbulence(
+                simulations=seeds, regimes=[regime], size=size, times=[1.2], light_speed=speed
+            )
+            runs = [next(evolve(point, **simulator.run)) for point in simulator.design()]
+            for widths in ([run.energy.std() for run in runs], [np.log(run.density).std() for run in runs]):
+                cells.append(f"{np.mean(widths):.3f} ± {np.std(widths, ddof=1):.3f}")
+        yield f"| {regime} | {' | '.join(cells)} |"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", type=Path, help="folders that 'skyloom make turbulence' wrote")
@@ -233,14 +271,23 @@ if __name__ == "__main__":
     parser.add_argument("--cells", type=int, metavar="N", help="bring every set to N³ cells first")
     parser.add_argument("--figure", type=Path, help="write the figure there instead of the table")
     parser.add_argument("--cost", type=int, metavar="N", help="time runs of N³ cells instead")
+    parser.add_argument(
+        "--mach", type=int, metavar="N", help="Mach numbers reached by runs of N³ cells instead"
+    )
+    parser.add_argument(
+        "--light", type=int, metavar="N", help="vary the speed of light in runs of N³ instead"
+    )
     arguments = parser.parse_args()
     if arguments.figure:
         figure(suites(arguments.sets, arguments.athena, arguments.cells), arguments.figure)
+        sys.exit()
+    if arguments.cost:
+        lines = cost(arguments.cost)
+    elif arguments.mach:
+        lines = mach(arguments.mach)
+    elif arguments.light:
+        lines = light(arguments.light)
     else:
-        chosen = (
-            cost(arguments.cost)
-            if arguments.cost
-            else table(suites(arguments.sets, arguments.athena, arguments.cells))
-        )
-        for text in chosen:
-            sys.stdout.write(text + "\n")
+        lines = table(suites(arguments.sets, arguments.athena, arguments.cells))
+    for text in lines:
+        sys.stdout.write(text + "\n")

@@ -68,6 +68,8 @@ OWN = {
     "cosmic-rays-unet-embedded": [
         "method.net.width=4", "method.net.depth=2", "variants={}",
         f"data.source={TURBULENT}", "data.maps.count=6",
+        f"transfer={{embedded: {{source: {TURBULENT}, maps: {COARSE}}},"
+        f" athena: {{source: {ATHENA}, maps: {TWELVE}}}}}",
     ],
     "multifield-infer": [
         "method.net.width=2", f"data.source={WEB.format(30)}", f"split.fractions={FRACTIONS}",

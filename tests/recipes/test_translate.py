@@ -34,6 +34,10 @@ method: {name: regression, net: {name: unet, width: 4, depth: 2}, loss: charbonn
 train:
   {epochs: 2, batch_size: 8, optimiser: {name: adamw, lr: 5e-3}, augment: [roll, flip], ema: 0.9, threads: 1}
 evaluate: {bootstrap: 50}
+transfer:
+  coarse:
+    source: {name: shipped, set: cosmic-rays-athena}
+    maps: {cut: slice, axis: [x], count: 6, cells: 24}
 """
 
 
@@ -80,6 +84,26 @@ def test_scores_are_those_of_the_maps_in_the_folder(run):
     # The constant is the mean of the train side: never better than the mean of the test side.
     assert -0.5 < entry["baselines"]["constant"]["r2"]["value"] <= 0
     assert entry["space"] == "physical"
+
+
+@pytest.mark.slow
+def test_another_suite_is_translated_and_judged_beside_the_same_baselines(run):
+    folder, said = run
+    assert "coarse" in said
+    card = json.loads((folder / "transfer/coarse/metrics.json").read_text())
+    assert (card["groups"], card["samples"], card["side"]) == (4, 48, "coarse")  # the test runs alone
+    with xr.open_dataset(folder / "transfer/coarse/predictions.nc", engine="h5netcdf") as ds:
+        given = ds["E_c"].load()
+    cubes = Shipped(set="cosmic-rays-athena").read()
+    truth = cut(cubes, kind="slice", axes=["x"], count=6, cells=24)["E_c"].sel(sample=given["sample"].values)
+    error = np.square(truth.values - given.values).mean()
+    scores = card["parameters"]["E_c"]["scores"]
+    assert scores["r2"]["value"] == pytest.approx(1 - error / truth.values.var(), abs=1e-3)
+    # Half the cells: the pixel scale is told.
+    assert "pixels of 0.0417" in card["note"]
+    header, own = api.transfer_tables([folder])["E_c"]
+    assert header[2:] == ("tested on shipped", "tested on coarse")
+    assert own[3].startswith(f"R² {scores['r2']['value']:.3f}")
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ class Run:
                 f"{self.folder.path} is an emulator: it draws maps and answers for none",
                 hint=f'skyloom sample {self.folder.path} --parameters "..." -n 64',
             )
-        maps = {name: self._field(ds, name) for name in self.recipe.inputs}
+        maps = {name: self.field(ds, name) for name in self.recipe.inputs}
         table = ds.drop_vars(list(ds.data_vars))
         found = self.interpret(self.outputs(maps, seed=seed), table)
         found.attrs["note"] = self._note(ds)
@@ -234,7 +234,20 @@ class Run:
             "errors and intervals were never tested on such maps"
         )
 
-    def _field(self, ds: xr.Dataset, name: str) -> np.ndarray:
+    def field(self, ds: xr.Dataset, name: str) -> np.ndarray:
+        """Return the maps of a field in the unit of the training.
+
+        Args:
+            ds: A field set of maps.
+            name: A field that the run was trained on.
+
+        Returns:
+            Shape ``(n, H, W)``, float32.
+
+        Raises:
+            DataError: The field is missing, is of cubes, or is not finite.
+            UnitError: Its unit is of another kind than that of the training.
+        """
         if name not in ds:
             raise DataError(
                 f"the field set has no field {name!r}, which the run was trained on",

@@ -46,7 +46,8 @@ def transfer(path: Path, *, progress: Progress | None = None) -> dict[str, dict[
         DataError: The folder is no evaluated run, or a suite lacks a field or a label.
     """
     run, own = finished(path)
-    if run.calibration is None or run.shift is None:
+    repaired = run.calibration is not None or run.task.answers == "fields"  # translations have no errors
+    if not repaired or run.shift is None:
         raise DataError(f"{path}: was not evaluated yet", hint=f"skyloom evaluate {path}")
     cards = {}
     foreign = run.recipe.foreign()
@@ -59,7 +60,7 @@ def transfer(path: Path, *, progress: Progress | None = None) -> dict[str, dict[
         if foreign[name].source == run.recipe.data.source:
             data = _of_test_side(run, own, data, name)
         check_foreign(seen.table, data.table, fingerprints=(prints, fingerprints(data)), name=name)
-        cards[name] = _tested(run, data, name)
+        cards[name] = _tested(run, own, data, name)
         run.folder.write_json(transfer_file(name), cards[name])
     return cards
 
@@ -132,15 +133,22 @@ def _of_test_side(run: Run, own: Samples, data: Samples, name: str) -> Samples:
     return replace(data, rows=data.rows[np.isin(data.table["group"].values.astype(str), sorted(unseen))])
 
 
-def _tested(run: Run, data: Samples, name: str) -> dict[str, Any]:
+def _tested(run: Run, own: Samples, data: Samples, name: str) -> dict[str, Any]:
     """Predict for all samples of a suite, judge, and write the prediction."""
+    from skyloom.api import translating
+
     ds = store.open(data.reader.folder).isel(sample=data.rows)
     prediction = run.predict(ds).assign_attrs(side=name, leaky=0)
-    settings = run.recipe.evaluate
-    card = scorecard(prediction, bootstrap=settings.bootstrap, seed=settings.seed)
+    path = run.folder.path_of(f"transfer/{name}/predictions.nc")
+    if run.task.answers == "fields":
+        card = translating.judged_elsewhere(run, own, ds, prediction)
+        translating.write_maps(path, prediction)
+    else:
+        settings = run.recipe.evaluate
+        card = scorecard(prediction, bootstrap=settings.bootstrap, seed=settings.seed)
+        write_dataset(path, prediction)
     card |= {"suite": str(ds.attrs["suite"]), "note": prediction.attrs["note"]}
     card["shift"] = json.loads(prediction.attrs["shift"])
-    write_dataset(run.folder.path_of(f"transfer/{name}/predictions.nc"), prediction)
     return card
 
 

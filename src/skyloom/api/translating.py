@@ -61,17 +61,44 @@ def judged(
     return card, curves, examples.assign(_domains(whole, examples))
 
 
+def judged_elsewhere(run: Run, own: Samples, ds: xr.Dataset, translated: xr.Dataset) -> dict[str, Any]:
+    """Judge the translation of another suite beside the same baselines, fitted on the run's train side.
+
+    Args:
+        run: The run.
+        own: The samples that it was trained on.
+        ds: The other suite.
+        translated: Its translation.
+
+    Returns:
+        The content of ``metrics.json``.
+    """
+    from skyloom.evaluate.translation import judge
+
+    whole, train = store.open(own.reader.folder), own.rows_of(run.split.sides["train"])
+    every = np.arange(ds.sizes["sample"])
+    card, _ = judge(
+        translated,
+        true_fields(run, ds, every),
+        seen_fields(run, ds, every),
+        (seen_fields(run, whole, train), true_fields(run, whole, train)),
+        bootstrap=run.recipe.evaluate.bootstrap,
+        seed=run.recipe.evaluate.seed,
+    )
+    return card
+
+
 def true_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
     """Return the true target fields of some samples, in the units in which the run gives them.
 
     Args:
         run: The run.
-        ds: The field set that it was trained on.
+        ds: The field set that it was trained on, or another one.
         rows: Rows of the samples.
     """
     found = ds[run.recipe.targets].isel(sample=rows).load()
     for name, about in run.about_targets().items():
-        values = found[name].values
+        values = run.field(found, name)
         if about["space"] == "transformed":
             values, _ = run.transforms.pipelines[name].apply(values)
         found[name] = (found[name].dims, values, about)
@@ -83,11 +110,11 @@ def seen_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
 
     Args:
         run: The run.
-        ds: The field set that it was trained on.
+        ds: The field set that it was trained on, or another one.
         rows: Rows of the samples.
     """
     raw = ds[run.recipe.inputs].isel(sample=rows).load()
-    maps = run.inputs({name: raw[name].values for name in run.recipe.inputs})
+    maps = run.inputs({name: run.field(raw, name) for name in run.recipe.inputs})
     for channel, name in enumerate(run.recipe.inputs):
         raw[name] = (raw[name].dims, maps[:, channel], {**raw[name].attrs, "units": ""})
     return raw

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from skyloom.simulate.turbulence.evolve import Snapshot
 
-#: Energy input over cubed Mach number: an input of 1 gives Mach 0.88 at t = 1 (32 cells, no cosmic rays).
+#: Energy input over cubed Mach number; runs scatter by a tenth, and end a tenth above (the page has a table).
 POWER_OF_MACH = 1.5
 
 FIELDS = {
