@@ -7,13 +7,16 @@ import pickle
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from skyloom import api
+from skyloom.api.judging import finished
 from skyloom.cli import main
 from skyloom.errors import FormatError, UsageError
+from skyloom.fields import store
 from skyloom.training import rebuild
 from skyloom.training.published import read_published
 from skyloom.training.weights import read_header
@@ -70,6 +73,49 @@ def test_the_command_line_names_the_classes(tmp_path, capsys):
     assert read_header(out)["classes"] == ["MHD", "CR_Diff_Fiducial"]
     assert main(["import-weights", str(path), "--out", str(out), "--class", "MHD"]) == 2
     assert "1 names for the 2 classes" in capsys.readouterr().err.replace("\n", " ")
+
+
+def published_run(path, folder, *classes):
+    named = [word for name in classes for word in ("--class", name)]
+    changes = ["data.maps.count=4", "evaluate={baselines: [majority], bootstrap: 20}", "explain=[]"]
+    changes = [word for change in changes for word in ("--set", change)]
+    words = ["import-weights", str(path), "--recipe", "cosmic-rays-two-classes", "--out", str(folder), "-q"]
+    return main([*words, *changes, *named])
+
+
+def test_with_a_recipe_it_becomes_a_run_that_answers_by_the_names_of_its_outputs(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKYLOOM_DATA", str(tmp_path / "data"))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = sequence(2, blocks=True, head=False)
+        net(torch.randn(16, 1, 48, 48))
+    path = stored(net, tmp_path / "two.pt")
+    assert published_run(path, tmp_path / "run", "CR_Diff_Fiducial", "MHD") == 0
+    run, data = finished(tmp_path / "run")
+    rows = data.rows_of(run.split.sides["test"])
+    maps = data.maps(rows)
+    with torch.inference_mode():
+        wanted = net.eval()(torch.from_numpy(run.inputs(maps))).softmax(dim=1).numpy()
+    metrics = api.evaluate(tmp_path / "run")
+    assert (metrics["groups"], metrics["samples"]) == (2, len(rows))
+    found = run.predict(store.open(data.reader.folder).isel(sample=rows))
+    # The outputs of the file are CR_Diff_Fiducial and MHD, and answers go by name.
+    for column, name in enumerate(("CR_Diff_Fiducial", "MHD")):
+        np.testing.assert_allclose(
+            found["probability"].sel({"class": name}).values, wanted[:, column], atol=1e-5
+        )
+    facts = run.folder.provenance
+    assert facts["origin"]["path"].endswith("two.pt")
+    assert run.recipe.method["net"]["block_dropout"] == 0.25
+
+
+def test_a_network_of_other_classes_than_the_recipe_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SKYLOOM_DATA", str(tmp_path / "data"))
+    path = stored(sequence(2, blocks=True, head=False), tmp_path / "two.pt")
+    assert published_run(path, tmp_path / "run", "MHD", "CR_Advect") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "are MHD, CR_Advect, those of the recipe MHD, CR_Diff_Fiducial" in said
+    assert main(["import-weights", str(path), "--out", str(tmp_path / "x"), "--set", "name=a"]) == 2
 
 
 class Trap:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skyloom import formats, registry
 from skyloom.api.progress import counting
@@ -14,6 +14,11 @@ from skyloom.fields import store
 from skyloom.fields.packing import pack
 from skyloom.formats import doctor
 from skyloom.formats.inspect import Summary, summarise
+
+if TYPE_CHECKING:
+    from skyloom.recipe import Recipe
+
+PUBLISHED_SIZE = 128  #: of the maps of the published networks, pixels
 
 
 def make(
@@ -81,22 +86,37 @@ def import_(
     return folder
 
 
-def import_weights(path: Path, out: Path, *, size: int = 128, classes: list[str] | None = None) -> Path:
-    """Read a published state dict of the cosmic-ray classifiers and write it as Skyloom's weights.
+def import_weights(
+    path: Path,
+    out: Path,
+    *,
+    size: int | None = None,
+    classes: list[str] | None = None,
+    recipe: Recipe | None = None,
+    force: bool = False,
+    progress: str | None = None,
+) -> Path:
+    """Read a published state dict of the cosmic-ray classifiers; write it as Skyloom's weights or as a run.
 
     Args:
         path: The ``.pt`` file; nothing but tensors is read.
-        out: The safetensors file to write, from which ``skyloom.training.rebuild`` makes the classifier.
-        size: Side of the maps, pixels.
+        out: The safetensors file to write, from which ``skyloom.training.rebuild`` makes the classifier; with
+            a recipe the folder of a run, which can be evaluated, explained and asked as a trained one.
+        size: Side of the maps, pixels; 128 if not given. With a recipe its data tell it.
         classes: Names of the classes, in the order of the outputs; kept in the header.
+        recipe: Says on which data, as which maps, and for which classes the network is used.
+        force: Replace a run that stands there.
+        progress: ``quiet`` for no bar while data are made.
 
     Returns:
         ``out``.
 
     Raises:
         FormatError: The file holds other things than tensors, or is no such network.
-        UsageError: There are more or fewer names than classes, or the maps are too small.
+        UsageError: There are more or fewer names than classes, the maps are too small, or the network does
+            not fit the recipe.
     """
+    from skyloom.api.adopting import adopt
     from skyloom.runs import input_file
     from skyloom.training.published import method_of, read_published
     from skyloom.training.weights import save_weights
@@ -107,7 +127,13 @@ def import_weights(path: Path, out: Path, *, size: int = 128, classes: list[str]
             f"{len(classes)} names for the {published.classes} classes of {path}",
             hint="name them in the order of the outputs of the network, or leave them out",
         )
-    method = method_of(published, size)
+    if recipe is not None:
+        if size is not None:
+            raise UsageError(
+                f"size is {size}, and there is a recipe", hint="its data tell the size: leave one of them out"
+            )
+        return adopt(recipe, out, published, path, classes=classes, force=force, progress=progress)
+    method = method_of(published, size or PUBLISHED_SIZE)
     return save_weights(out, method.state_dict(), method.spec, classes=classes, origin=input_file(path))
 
 

@@ -77,29 +77,10 @@ def train(
     data = samples(recipe, progress=making)
     if resume and run.has("state"):
         check_same_data(run, data)
-    audited, transforms = _audited(recipe, data, run)
-    task, targets = _targets(recipe, data, audited)
+    audited, transforms, task, targets = prepare(recipe, data, run)
     # Weights follow from the seed alone, whatever was drawn before.
     method = _seeded(recipe, [len(data.inputs), len(task.columns), data.size])
-    units = {name: data.reader.field_attrs(name)["units"] for name in data.fields}
     if _is_first():
-        seen: dict[str, Any] = {
-            "fields": transforms.state(),
-            "units": units,
-            "pixel": data.box / data.size,
-            "box_size_unit": data.reader.attrs["box_size_unit"],
-            "periodic": data.periodic,
-        }
-        if recipe.targets:
-            seen["about"] = {name: data.reader.field_attrs(name) for name in recipe.targets}
-        run.write_json("transforms.json", seen)
-        run.write_json("task.json", task.state())
-        if task.answers == "ensembles":
-            run.write_json("emulator.json", _inherited(data))
-        run.record(
-            inputs=_inputs(data),
-            data=data_facts(data),
-        )
         run.mark("resumed" if run.has("state") else "started")
     module = MapDataModule(
         data.reader, audited, transforms, targets, recipe.train, target_fields=recipe.targets
@@ -113,6 +94,44 @@ def train(
     if _is_first():
         run.mark("trained")
     return run.path
+
+
+def prepare(
+    recipe: Recipe, data: Samples, run: RunFolder
+) -> tuple[AuditedSplit, FieldTransforms, Task, np.ndarray | None]:
+    """Split, audit, fit transforms and task, and write them into a run's folder.
+
+    Args:
+        recipe: The recipe.
+        data: Its samples.
+        run: The run.
+
+    Returns:
+        The audited split, the fitted transforms, the fitted task, and its numbers for every row of the set;
+        None in place of the latter where fields are the targets.
+
+    Raises:
+        LeakError: The split leaks; ``audit.txt`` says where.
+    """
+    audited, transforms = _audited(recipe, data, run)
+    task, targets = _targets(recipe, data, audited)
+    if _is_first():
+        units = {name: data.reader.field_attrs(name)["units"] for name in data.fields}
+        seen: dict[str, Any] = {
+            "fields": transforms.state(),
+            "units": units,
+            "pixel": data.box / data.size,
+            "box_size_unit": data.reader.attrs["box_size_unit"],
+            "periodic": data.periodic,
+        }
+        if recipe.targets:
+            seen["about"] = {name: data.reader.field_attrs(name) for name in recipe.targets}
+        run.write_json("transforms.json", seen)
+        run.write_json("task.json", task.state())
+        if task.answers == "ensembles":
+            run.write_json("emulator.json", _inherited(data))
+        run.record(inputs=_inputs(data), data=data_facts(data))
+    return audited, transforms, task, targets
 
 
 def check_answers(recipe: Recipe) -> None:

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from skyloom.cli import console
-from skyloom.cli.options import ArgumentsOption, QuietOption, progress_style, read_arguments
+from skyloom.cli.options import (
+    ArgumentsOption,
+    ForceOption,
+    QuietOption,
+    SetOption,
+    progress_style,
+    read_arguments,
+    read_recipe,
+)
 from skyloom.errors import UsageError
 
 FormatOption = Annotated[
@@ -131,9 +139,25 @@ def import_(
 def import_weights(
     path: Annotated[Path, typer.Argument(help="A published state dict (.pt).", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="The safetensors file to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", metavar="PATH", help="The safetensors file, or the run's folder.", show_default=False
+        ),
     ],
-    size: Annotated[int, typer.Option("--size", min=1, help="Side of the maps, pixels.")] = 128,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="RECIPE",
+            help="Data, maps and classes that the network is used for: makes a run.",
+            show_default="weights alone",
+        ),
+    ] = None,
+    settings: SetOption = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=1, help="Side of the maps, pixels.", show_default="128, or the recipe's"),
+    ] = None,
     classes: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,11 +167,19 @@ def import_weights(
             show_default="unnamed",
         ),
     ] = None,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Turn published weights of the cosmic-ray classifiers into Skyloom's; only tensors are read."""
+    if settings and recipe is None:
+        raise UsageError("--set changes a recipe, and there is none", hint="give one with --recipe")
+    used = None if recipe is None else read_recipe(recipe, settings, out)[0]
     from skyloom import api
 
-    console.path("weights", api.import_weights(path, out, size=size, classes=classes))
+    made = api.import_weights(
+        path, out, size=size, classes=classes, recipe=used, force=force, progress=progress_style(quiet)
+    )
+    console.path("weights" if used is None else "run", made)
 
 
 def inspect(

@@ -11,7 +11,7 @@ before any of it runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +122,17 @@ def method_of(published: Published, size: int) -> Method:
     counted = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
     method.load_state_dict({**counted, **{f"net.{name}": value for name, value in published.state.items()}})
     return method.eval()
+
+
+def reordered(published: Published, order: Sequence[int]) -> Published:
+    """Return the network with its outputs in another order.
+
+    Args:
+        published: What `read_published` returned.
+        order: Number of the output that comes first, second, ...; each once.
+    """
+    last = {f"head.3.{part}": published.state[f"head.3.{part}"][list(order)] for part in ("weight", "bias")}
+    return published._replace(state={**published.state, **last})
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
