@@ -59,6 +59,15 @@ def test_the_generator_of_every_loss_wants_high_scores(loss):
     assert (scores.grad < 0).all()
 
 
+def test_smoothing_draws_the_margins_of_the_hinge():
+    torch.manual_seed(0)
+    zero = torch.zeros(10_000)
+    # Margins are uniform from 0.8 to 1, of mean 0.9 for each side; the mean of 10,000 is off by 0.0006.
+    assert critic_loss("hinge", zero, zero, smoothing=0.2).item() == pytest.approx(1.8, abs=0.005)
+    assert critic_loss("hinge", zero + 0.79, zero - 1, smoothing=0.2).item() > 0
+    assert critic_loss("hinge", zero + 1, zero - 1, smoothing=0.2).item() == 0
+
+
 def test_smoothing_moves_the_best_score_to_its_label():
     """With labels of 1 - a, real maps alone are best scored where sigmoid(s) is 1 - a."""
     score = torch.tensor(math.log(0.9 / 0.1), requires_grad=True)
@@ -192,7 +201,8 @@ def test_features_are_the_spectrum_of_a_wave_and_quantiles():
     [
         ({"critic_steps": 0}, "critic_steps is 0"),
         ({"critic_rate": 0.0}, "critic_rate is 0"),
-        ({"smoothing": 0.1}, "has no labels"),
+        ({"loss": "wasserstein", "smoothing": 0.1}, "has no labels"),
+        ({"lesson": 1.0}, "learns nothing by itself"),
         ({"loss": "bce", "smoothing": 0.7}, "smoothing is 0.7"),
         ({"net": {"name": "perceptron", "widths": [0]}}, "layers of"),
     ],

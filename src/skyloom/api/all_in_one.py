@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skyloom.api.emulating import ensemble_rows, ensemble_scores
 from skyloom.api.judging import evaluate, explain, report
 from skyloom.api.progress import counting
+from skyloom.api.rating import ensemble_rows, ensemble_scores
 from skyloom.api.training import train
 from skyloom.api.transfer import transfer
 from skyloom.errors import DataError, UsageError

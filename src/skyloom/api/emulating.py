@@ -1,36 +1,26 @@
-"""Drawing from a trained emulator, into memory or into a stored set, and judging what it draws."""
+"""Drawing from a trained emulator, into memory or into a stored set."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.api.data import write_dataset
-from skyloom.api.progress import counting
-from skyloom.api.tables import judge_table
 from skyloom.errors import DataError, UsageError
-from skyloom.evaluate.scorecard import as_json
 from skyloom.fields import store
-from skyloom.tasks.emulate import Condition, Emulate, conditions_of
+from skyloom.tasks.emulate import Condition, Emulate
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from skyloom.api.data import Samples
     from skyloom.api.trained import Run
-    from skyloom.evaluate.generated import Scorecard
 
 AT_ONCE = 64  #: maps drawn together; each has a seed of its own, so the number changes nothing
 SHARD = 256  #: maps in a shard of a stored set; what is lost where a drawing is stopped
-SEED = 0  #: of the maps that a side is judged by
-EXAMPLES, COLUMNS = 5, 4  #: points, and maps at each, that the page shows
-GROUPS = 4  #: of the real set, at least, that a scorecard needs
 Progress = Callable[[int, int], None]
 Points = Mapping[str, Condition | Sequence[Condition]] | Sequence[Mapping[str, Condition]]
 
@@ -167,64 +157,6 @@ def sample(
     return out
 
 
-def evaluate_ensemble(run: Run, data: Samples, side: str, *, progress: str | None = None) -> dict[str, Any]:
-    """Draw maps at the conditions of a side, judge them, and write ``evaluate/<side>/``.
-
-    Args:
-        run: A run of task ``emulate``.
-        data: Its samples.
-        side: The side whose real maps are held against generated ones.
-        progress: ``quiet`` for no bar.
-
-    Returns:
-        The content of ``metrics.json``.
-    """
-    task, folder = emulator(run), run.folder.path_of(f"evaluate/{side}")
-    rows = data.rows_of(run.split.sides[side])
-    real = _real(data, rows, task.independent)
-    kinds = len(np.unique(real["group"].values))
-    if kinds < GROUPS:
-        raise DataError(
-            f"the {side} side has {kinds} independent {task.independent}s; a scorecard needs {GROUPS}",
-            hint="give that side more simulations, or see 'independent' of task emulate",
-        )
-    looks = run.folder.look(side)
-    table = data.reader.table.isel(sample=rows)
-    chosen = _spread(len(rows), task.samples)
-    points = [conditions_of(table, task.names)[row] for row in chosen]
-    begin = time.perf_counter()
-    with counting("samples", progress) as count:
-        generated = draw(run, points, seed=SEED, progress=count)
-    seconds = (time.perf_counter() - begin) / len(points)
-    card = _judged(run, data, real, generated, seconds, progress)
-    _store_again(generated, folder / "samples")
-    uniform = None
-    if data.size == 1:
-        uniform = judge_table(run, task, (real, generated), folder, draw, progress=progress)
-    else:
-        write_dataset(folder / "examples.nc", _examples(task, real, generated))
-    card.write(folder)
-    metrics: dict[str, Any] = as_json(
-        {
-            "answers": "ensembles",
-            "side": side,
-            "leaky": run.split.leaky,
-            "samples": len(rows),
-            "groups": len(np.unique(table["group"].values)),
-            "looks": looks,
-            "generated": len(points),
-            "seconds_per_sample": seconds,
-            "parameters": {},
-            "independent": task.independent,
-            "scorecard": card.numbers,
-            "uniform": uniform,
-        }
-    )
-    run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
-    run.folder.mark("evaluated", side=side)
-    return metrics
-
-
 def emulator(run: Run) -> Emulate:
     """Return the task of a run that draws maps.
 
@@ -240,42 +172,6 @@ def emulator(run: Run) -> Emulate:
             hint=f"skyloom predict {run.folder.path} FIELD_SET",
         )
     return run.task
-
-
-def ensemble_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the scorecard of an evaluation as a table, header first; per cents stand on the page.
-
-    Args:
-        metrics: ``metrics.json`` of an emulator.
-    """
-    card = metrics["scorecard"]
-    rows = [row for row in card["rows"] if row["unit"] != "%"]
-    others = list(rows[0]["baselines"]) if rows else []
-    table: list[tuple[str, ...]] = [("score", "of", "generated", "real halves", *others, "verdict")]
-    words = {True: "as real", False: "differs", None: "–"}
-    for row in rows:
-        ends = [row["floor"][end] for end in ("low", "high")]
-        floor = f"{_short(row['floor']['value'])} [{_short(ends[0])}, {_short(ends[1])}]"
-        own = row["generated"]
-        bounds = "" if own["low"] is None else f" [{_short(own['low'])}, {_short(own['high'])}]"
-        name = row["label"] + (f" [{row['unit']}]" if row["unit"] else "")
-        cells = (_short(row["baselines"][other]["value"]) for other in others)
-        table.append((name, row["of"], _short(own["value"]) + bounds, floor, *cells, words[row["real"]]))
-    return table
-
-
-def ensemble_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return key to generated score of every row of the scorecard, for a table of runs.
-
-    Args:
-        metrics: ``metrics.json`` of an emulator.
-    """
-    rows = metrics["scorecard"]["rows"]
-    return {row["key"]: row["generated"]["value"] for row in rows if row["unit"] != "%"}
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def read_points(text: str) -> dict[str, Condition | list[Condition]]:
@@ -335,81 +231,3 @@ def _number(text: str) -> Condition:
 def _map_seed(seed: int, number: int) -> int:
     """Return the seed of one map: independent for every seed and number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _spread(n: int, wanted: int | None) -> np.ndarray:
-    """Return rows of a side in equal steps: its order is by simulation, so all have their share."""
-    return np.arange(n) if wanted is None else (np.arange(wanted) * n // wanted) % n
-
-
-def _real(data: Samples, rows: np.ndarray, independent: str) -> xr.Dataset:
-    ds = store.open(data.reader.folder)[list(data.fields)].isel(sample=rows)
-    return ds.assign_coords(group=("sample", ds[independent].values)).load()
-
-
-def _judged(
-    run: Run, data: Samples, real: xr.Dataset, generated: xr.Dataset, seconds: float, progress: str | None
-) -> Scorecard:
-    from skyloom.evaluate.generated import judge
-
-    task = emulator(run)
-    train = _real(data, data.rows_of(run.split.sides["train"]), "group")
-    with counting("scorecard", progress) as count:
-        card = judge(
-            real,
-            generated,
-            train=train,
-            parameters=task.names or None,
-            statistics=task.statistics,
-            seconds_per_sample=seconds,
-            seed=run.recipe.evaluate.seed,
-            network=bool(task.parameters),
-            progress=count,
-        )
-    # Codes of classes are no scale: a slope along them means nothing.
-    card.numbers["rows"] = [
-        row for row in card.numbers["rows"] if (row["section"], row["label"]) != ("response", task.label)
-    ]
-    return card
-
-
-def _examples(task: Emulate, real: xr.Dataset, generated: xr.Dataset) -> xr.Dataset:
-    """Return some real maps beside some that were drawn at the same, or the nearest, conditions."""
-    import xarray as xr
-
-    targets = {"real": task.targets(real), "generated": task.targets(generated)}
-    points = np.unique(targets["generated"], axis=0)
-    if len(points) > EXAMPLES:
-        points = points[np.linspace(0, len(points) - 1, EXAMPLES).round().astype(int)]
-    sets = {"real": real, "generated": generated}
-    chosen = {
-        kind: np.stack([_nearest(targets[kind], point, len(points)) for point in points]) for kind in sets
-    }
-    data = {
-        name: (
-            ("kind", "point", "column", "y", "x"),
-            np.stack([sets[kind][name].values[rows] for kind, rows in chosen.items()]),
-            {"units": str(real[name].attrs["units"])},
-        )
-        for name in map(str, generated.data_vars)
-    }
-    first = chosen["generated"][:, 0]
-    words = [task.words({name: float(generated[name].values[row]) for name in task.names}) for row in first]
-    return xr.Dataset(data, coords={"kind": list(chosen), "point": words})
-
-
-def _nearest(targets: np.ndarray, point: np.ndarray, points: int) -> np.ndarray:
-    """Return rows whose conditions are nearest to a point, spread over those that are as near."""
-    count = min(COLUMNS, len(targets))
-    order = np.argsort(np.square(targets - point).sum(axis=1), kind="stable")
-    near: np.ndarray = np.sort(order[: max(count, len(targets) // points)])
-    return np.asarray(near[np.linspace(0, len(near) - 1, count).round().astype(int)])
-
-
-def _store_again(ds: xr.Dataset, folder: Path) -> None:
-    """Store a set in the place of that of an earlier evaluation."""
-    import shutil
-
-    if folder.exists():
-        shutil.rmtree(folder)
-    store.write(ds, folder)

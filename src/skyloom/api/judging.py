@@ -10,7 +10,7 @@ import numpy as np
 
 from skyloom import registry
 from skyloom.api.data import BLOCK, Samples, check_same_data, samples, write_dataset
-from skyloom.api.emulating import evaluate_ensemble
+from skyloom.api.rating import evaluate_ensemble
 from skyloom.api.trained import Run, load_run, timed_outputs
 from skyloom.errors import DataError, UsageError, nearest
 from skyloom.evaluate.floors import label_noise

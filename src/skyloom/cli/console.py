@@ -134,7 +134,7 @@ def scores(metrics: Mapping[str, Any]) -> None:
     leaky = "  LEAKY split: these numbers flatter" if metrics.get("leaky") else ""
     if metrics.get("answers") == "ensembles":
         say(f"{metrics['side']} side: {metrics['generated']} generated, {metrics['samples']} real{leaky}")
-        from skyloom.api.emulating import ensemble_rows
+        from skyloom.api.rating import ensemble_rows
 
         header, *cells = ensemble_rows(metrics)
         table(header, cells)

@@ -47,8 +47,8 @@ def critic_loss(loss: Loss, real: Tensor, fake: Tensor, smoothing: float = 0.0) 
         real: Scores of real maps, any shape.
         fake: Scores of generated maps.
         smoothing: Real maps count as real with a weight of ``1 - smoothing`` and as generated with the rest
-            (one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498); of ``bce`` and
-            ``least_squares`` only.
+            (one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498). Of ``hinge`` the margins are
+            drawn evenly between ``1 - smoothing`` and 1, as FastGAN does; of ``wasserstein`` it must be 0.
 
     Example:
         >>> critic_loss("hinge", torch.tensor([2.0, 0.5]), torch.tensor([-1.0])).item()
@@ -59,7 +59,8 @@ def critic_loss(loss: Loss, real: Tensor, fake: Tensor, smoothing: float = 0.0) 
     if loss == "least_squares":
         return 0.5 * ((real - (1 - smoothing)).square().mean() + fake.square().mean())
     if loss == "hinge":
-        return relu(1 - real).mean() + relu(1 + fake).mean()
+        r, f = (1 - smoothing * torch.rand_like(scores) if smoothing else 1.0 for scores in (real, fake))
+        return relu(r - real).mean() + relu(f + fake).mean()
     return fake.mean() - real.mean()
 
 
@@ -180,7 +181,7 @@ class Adversarial(Learner):
         ):
             if not right:
                 raise UsageError(f"method {self.name!r}: {key} is {value:g}", hint=f"allowed: {allowed}")
-        if self.smoothing and self.loss not in ("bce", "least_squares"):
+        if self.smoothing and self.loss == "wasserstein":
             raise UsageError(
                 f"method {self.name!r}: smoothing is {self.smoothing:g}, and {self.loss!r} has no labels",
                 hint="leave out method.smoothing, or use loss: bce",
@@ -219,16 +220,19 @@ class Adversarial(Learner):
         loss = moves["critic"] + moves["generator"]
         return loss, loss
 
-    def judge(self, critic: Critic, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def judge(
+        self, critic: Critic, real: Tensor, fake: Tensor, *, on_real: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the critic's part of a step: its loss with the penalty, and its mean scores.
 
         Args:
             critic: Scores of maps.
             real: Shape ``(B, C, H, W)``.
             fake: The same, cut from the generator here.
+            on_real: Scores of the real maps, where they are known already.
         """
         fake = fake.detach()
-        on_real, on_fake = critic(real), critic(fake)
+        on_real, on_fake = critic(real) if on_real is None else on_real, critic(fake)
         loss = critic_loss(self.loss, on_real, on_fake, self.smoothing)
         if self.penalty != "none" and self.penalty_weight:
             steep = (

@@ -143,7 +143,7 @@ def _scorecard(metrics: Mapping[str, Any]) -> str:
     lines = [head, ["---"] * len(head)]
     for row in rows:
         name = row["label"] + (f" [{row['unit']}]" if row["unit"] else "")
-        rivals = [_value(row["baselines"][other]) for other in others]
+        rivals = [_value(row["baselines"].get(other)) for other in others]
         lines.append([name, row["of"] or "all", _value(row["generated"]), _value(row["floor"]), *rivals])
     told = f"{metrics['generated']} maps were drawn, {metrics['seconds_per_sample']:.3g} s each.\n\n"
     return told + "\n".join(f"| {' | '.join(line)} |" for line in lines)

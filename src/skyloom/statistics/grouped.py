@@ -33,6 +33,8 @@ class CurveError(NamedTuple):
     """Absolute difference in units of the sample variance's root, shape ``(bins,)``."""
     percent: Array
     """Absolute difference in per cent of the first curve, shape ``(bins,)``."""
+    gap: Array
+    """Absolute difference in the unit of the curves, shape ``(bins,)``."""
 
 
 def curve_error(first: Array, second: Array, first_groups: Array, second_groups: Array) -> CurveError:
@@ -51,7 +53,7 @@ def curve_error(first: Array, second: Array, first_groups: Array, second_groups:
         second_groups: Group of each sample of the other, shape ``(m,)``.
 
     Returns:
-        ``CurveError(sigma, percent)``, each of shape ``(bins,)``.
+        ``CurveError(sigma, percent, gap)``, each of shape ``(bins,)``.
 
     Raises:
         ShapeError: The bins differ, or groups and samples differ in number.
@@ -72,7 +74,7 @@ def curve_error(first: Array, second: Array, first_groups: Array, second_groups:
     # Rounding leaves a spread where all groups are equal.
     spread = np.where(spread > 1e-12 * np.abs(reference), spread, np.nan)
     percent = 100 * np.divide(gap, np.abs(reference), out=nothing.copy(), where=reference != 0)
-    return CurveError(gap / spread, percent)
+    return CurveError(gap / spread, percent, gap)
 
 
 def group_means(values: Array, groups: Array) -> tuple[Array, Array]:

@@ -203,12 +203,19 @@ class _Binned:
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
+        reach: Largest wavenumber of a bin that is kept, as a share of Nyquist.
     """
 
-    def __init__(self, *, bins: int = 24) -> None:
+    def __init__(self, *, bins: int = 24, reach: float = 1.0) -> None:
         if bins < 1:
             raise UsageError(f"bins is {bins!r}, allowed: 1 or more")
-        self.bins = bins
+        if not 0 < reach <= 1:
+            raise UsageError(f"reach is {reach!r}, allowed: a share of Nyquist, more than 0 and at most 1")
+        self.bins, self.reach = bins, reach
+
+    def largest(self, maps: Array, box: float) -> float:
+        """Return the largest wavenumber that is kept, in units of one over that of ``box``."""
+        return float(self.reach * math.pi * maps.shape[-1] / box)
 
 
 class PowerSpectrum(_Binned, MapStatistic):
@@ -216,9 +223,10 @@ class PowerSpectrum(_Binned, MapStatistic):
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
+        reach: Largest wavenumber of a bin that is kept, as a share of Nyquist.
 
     Raises:
-        UsageError: ``bins`` is less than 1.
+        UsageError: ``bins`` is less than 1, or ``reach`` is no share.
 
     Example:
         >>> maps = np.random.default_rng(0).standard_normal((2, 16, 16))
@@ -239,7 +247,9 @@ class PowerSpectrum(_Binned, MapStatistic):
         dims = spatial_dims(maps)
         spectrum = power_spectrum(maps, box, periodic=periodic, bins=self.bins, dims=dims)
         unit = product_unit([units, units], box_unit, dims)
-        return _labelled("power", spectrum.power, spectrum, unit, "power spectrum", box_unit)
+        return _labelled(
+            "power", spectrum.power, spectrum, unit, "power spectrum", box_unit, self.largest(maps, box)
+        )
 
 
 class CrossSpectrum(_Binned, PairStatistic):
@@ -247,9 +257,10 @@ class CrossSpectrum(_Binned, PairStatistic):
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
+        reach: Largest wavenumber of a bin that is kept, as a share of Nyquist.
 
     Raises:
-        UsageError: ``bins`` is less than 1.
+        UsageError: ``bins`` is less than 1, or ``reach`` is no share.
 
     Example:
         >>> x, y = np.random.default_rng(0).standard_normal((2, 3, 16, 16))
@@ -276,7 +287,9 @@ class CrossSpectrum(_Binned, PairStatistic):
         dims = spatial_dims(first)
         spectrum = cross_spectrum(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
         unit = product_unit(units, box_unit, dims)
-        return _labelled("power", spectrum.power, spectrum, unit, "cross spectrum", box_unit)
+        return _labelled(
+            "power", spectrum.power, spectrum, unit, "cross spectrum", box_unit, self.largest(first, box)
+        )
 
 
 class CoherenceSpectrum(_Binned, PairStatistic):
@@ -284,9 +297,10 @@ class CoherenceSpectrum(_Binned, PairStatistic):
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
+        reach: Largest wavenumber of a bin that is kept, as a share of Nyquist.
 
     Raises:
-        UsageError: ``bins`` is less than 1.
+        UsageError: ``bins`` is less than 1, or ``reach`` is no share.
 
     Example:
         >>> x = np.random.default_rng(0).standard_normal((3, 16, 16))
@@ -312,14 +326,21 @@ class CoherenceSpectrum(_Binned, PairStatistic):
         """
         dims = spatial_dims(first)
         result = coherence(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
-        return _labelled("r", result.r, result, "", "coherence", box_unit)
+        return _labelled("r", result.r, result, "", "coherence", box_unit, self.largest(first, box))
 
 
 def _labelled(
-    name: str, values: Array, of: Spectrum | Coherence, units: str, long_name: str, box_unit: str
+    name: str,
+    values: Array,
+    of: Spectrum | Coherence,
+    units: str,
+    long_name: str,
+    box_unit: str,
+    largest: float,
 ) -> xr.Dataset:
-    """Name the axes and units of a binned statistic, and leave out the bins that hold no mode."""
-    filled = of.modes > 0
+    """Name the axes and units of a binned statistic; leave out bins without a mode and beyond its reach."""
+    # Rounding of the box must not take a bin away.
+    filled = (of.modes > 0) & (of.k <= largest * (1 + 1e-9))
     return xr.Dataset(
         {
             name: (("sample", "k"), values[:, filled], {"units": units, "long_name": long_name}),

@@ -25,6 +25,18 @@ from skyloom.tasks.infer import Infer
 
 Condition = float | int | str
 Statistic = Annotated[dict[str, Any], Kind("statistic")]
+Source = Annotated[dict[str, Any], Kind("format", "simulator")]
+ARGUMENTS = (
+    "parameters",
+    "label",
+    "samples",
+    "statistics",
+    "independent",
+    "fixed",
+    "one_parameter",
+    "judge",
+    "judge_steps",
+)
 _KEPT = ("units", "long_name", "role", "classes", "low", "high")
 
 
@@ -40,9 +52,16 @@ class Emulate:
             there are too few of these, their ``parent``, each snapshot counted for itself. Snapshots of one
             simulation resemble each other, so the range of real against real is then too narrow, which is
             hard on the generator.
+        fixed: A set at one parameter point, such as CAMELS's CV: the variance of the statistics between
+            generated maps is held against that between its maps.
+        one_parameter: A set in which one parameter is varied at a time, such as CAMELS's 1P, for the
+            response of the statistics; null for the response on the judged side itself.
+        judge: Folder of a run of task ``infer`` that reads the parameters off generated maps; null for a
+            network that learns to on the train side.
+        judge_steps: Optimiser steps of that network's training.
 
     Raises:
-        UsageError: A condition is named twice.
+        UsageError: A condition is named twice, or a number is out of range.
 
     Example:
         >>> role = {"role": "parameter", "units": ""}
@@ -66,6 +85,10 @@ class Emulate:
         samples: int | None = None,
         statistics: list[Statistic] | None = None,
         independent: Literal["group", "parent"] = "group",
+        fixed: Source | None = None,
+        one_parameter: Source | None = None,
+        judge: str | None = None,
+        judge_steps: int = 400,
     ) -> None:
         names = [*parameters, *([] if label is None else [label])]
         if len(set(names)) < len(names):
@@ -75,8 +98,12 @@ class Emulate:
             )
         if samples is not None and samples < 1:
             raise UsageError(f"task emulate: samples is {samples}", hint="give 1 or more, or null")
+        if judge_steps < 1:
+            raise UsageError(f"task emulate: judge_steps is {judge_steps}", hint="give 1 or more")
         self.parameters, self.label, self.samples = list(parameters), label, samples
         self.statistics, self.independent = statistics, independent
+        self.fixed, self.one_parameter = fixed, one_parameter
+        self.judge, self.judge_steps = judge, judge_steps
         self._numbers: Infer | None = None
         self._classes: Classify | None = None
         self._about: dict[str, dict[str, Any]] = {}
@@ -232,11 +259,7 @@ class Emulate:
         self._check_fitted()
         return {
             "name": "emulate",
-            "parameters": self.parameters,
-            "label": self.label,
-            "samples": self.samples,
-            "statistics": self.statistics,
-            "independent": self.independent,
+            **self._arguments(),
             "numbers": None if self._numbers is None else self._numbers.state(),
             "classes": None if self._classes is None else self._classes.state(),
             "about": self._about,
@@ -246,21 +269,17 @@ class Emulate:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild a fitted task from its state."""
-        arguments = ("parameters", "label", "samples", "statistics", "independent")
-        task = cls(**{key: state[key] for key in arguments})
+        task = cls(**{key: state[key] for key in ARGUMENTS if key in state})
         task._numbers = None if state["numbers"] is None else Infer.from_state(state["numbers"])
         task._classes = None if state["classes"] is None else Classify.from_state(state["classes"])
         task._about, task._digest = dict(state["about"]), str(state["fitted_on"])
         return task
 
     def _copy(self) -> Self:
-        return type(self)(
-            parameters=self.parameters,
-            label=self.label,
-            samples=self.samples,
-            statistics=self.statistics,
-            independent=self.independent,
-        )
+        return type(self)(**self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in ARGUMENTS}
 
     def _check_fitted(self) -> None:
         if not self._digest:

@@ -31,6 +31,7 @@ from skyloom.evaluate.generated.measures import (
     points,
     response_measure,
     value_measure,
+    variance_measure,
 )
 from skyloom.evaluate.generated.sample import Ensemble, common_fields, gather, shared_parameters
 from skyloom.evaluate.generated.tables import table_rows
@@ -49,6 +50,7 @@ def judge(
     train: xr.Dataset | None = None,
     twin: xr.Dataset | None = None,
     one_parameter: tuple[xr.Dataset, xr.Dataset] | None = None,
+    fixed: tuple[xr.Dataset, xr.Dataset] | None = None,
     fields: Sequence[str] | None = None,
     parameters: Sequence[str] | None = None,
     statistics: Sequence[str | dict[str, Any]] | None = None,
@@ -72,11 +74,14 @@ def judge(
             latent vectors.
         one_parameter: Real and generated sets in which one parameter is varied at a time, for the response;
             left out, the response is that of the sets themselves.
+        fixed: Real and generated sets at one parameter point, such as CAMELS's CV, for the variance of the
+            statistics between maps.
         fields: Fields to compare; None for all that both have.
         parameters: Parameters to compare at; None for all that both know.
         statistics: Components of kind ``statistic``; None for those of `curves.default_statistics`.
         baselines: ``gaussian`` and ``shuffled``; maps and cubes only.
-        network: Whether a judge network is trained on real maps to read the parameters off generated ones.
+        network: Whether a judge network is trained to read the parameters off generated maps: on ``train``
+            where that is given and knows the parameters, or else on a part of the real maps.
         steps: Optimiser steps of its training.
         seconds_per_sample: Time that a sample takes to make [s], for the record.
         maximum: Samples of each set that are looked at.
@@ -106,7 +111,7 @@ def judge(
     told = _settings(real, generated, names, shared, seconds_per_sample)
     sets = [gather(ds, names, shared, maximum=maximum, seed=seed) for ds in (real, *others)]
     specs = list(default_statistics(sets[0].dims) if statistics is None else statistics)
-    step = _Steps(progress, len(specs) + 5 + (one_parameter is not None) + network)
+    step = _Steps(progress, len(specs) + 5 + (one_parameter is not None) + (fixed is not None) + network)
     made = _baselines(sets[0], baselines, seed)
     arena = _arena(sets[0], sets[1], made, splits, seed)
     step()
@@ -120,6 +125,9 @@ def judge(
         rows += table_rows(arena, shared, seed=seed)
     rows += _response_rows(curves, arena, shared, one_parameter, names, specs, (splits, seed, maximum))
     step()
+    if fixed is not None:
+        rows += _variance_rows(fixed, names, specs, (splits, seed, maximum))
+        step()
     rows += arena.contest(*distance_measure(table, arena, seed=seed))
     for name in names:
         rows += arena.contest(*value_measure(arena, name, seed=seed))
@@ -146,7 +154,10 @@ def judge(
     if network and maps and shared:
         from skyloom.evaluate.generated.network import read_parameters
 
-        numbers["judge"] = read_parameters(sets[0], sets[1], shared, steps=steps, seed=seed)
+        learnt = None if train is None else _learnt_from(train, sets[0], names, shared, seed)
+        numbers["judge"] = read_parameters(
+            sets[0], sets[1], shared, steps=steps, seed=seed, learnt_from=learnt
+        )
         step()
     return Scorecard(numbers, curves_of(curves, arena, shared))
 
@@ -247,6 +258,30 @@ def _response_rows(
         arena = _arena(sets[0], sets[1], {}, splits, seed)
         curves = curves_of_numbers(sets) + compute_curves(sets, specs)
     return arena.contest(*response_measure(curves, arena, shared))
+
+
+def _variance_rows(
+    fixed: tuple[xr.Dataset, xr.Dataset],
+    names: list[str],
+    specs: Sequence[Any],
+    settings: tuple[int, int, int],
+) -> list[dict[str, Any]]:
+    splits, seed, maximum = settings
+    common_fields(*fixed, "generated fixed-parameter", names)
+    sets = [gather(ds, names, [], maximum=maximum, seed=seed) for ds in fixed]
+    arena = _arena(sets[0], sets[1], {}, splits, seed)
+    curves = curves_of_numbers(sets) + compute_curves(sets, specs)
+    return [row for curve in curves for row in arena.contest(*variance_measure(curve))]
+
+
+def _learnt_from(
+    train: xr.Dataset, real: Ensemble, names: list[str], shared: list[str], seed: int
+) -> Ensemble | None:
+    """The generator's training set, where a judge can learn from it and the real set is unseen then."""
+    known = shared_parameters(train, [], None)
+    if not set(shared) <= set(known) or np.isin(real.groups, train["group"].values.astype(str)).any():
+        return None
+    return gather(train, names, shared, maximum=train.sizes["sample"], seed=seed)
 
 
 def _duplicates(sets: Sequence[Ensemble]) -> dict[str, float]:

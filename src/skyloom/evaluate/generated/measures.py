@@ -17,6 +17,7 @@ from skyloom.statistics import distances
 from skyloom.statistics.grouped import curve_error, group_means
 
 LEAST_GROUPS = 3  #: groups that a sample variance needs
+BOUNDED = ("coherence",)  #: statistics whose difference means something by itself
 PIXELS = 256  #: pixels of each map whose values are compared
 
 
@@ -46,15 +47,18 @@ def points(arena: Arena, *, bins: int) -> list[np.ndarray]:
 def curve_measure(curve: Curve, arena: Arena, at: Sequence[np.ndarray]) -> tuple[Measure, list[Told]]:
     """Error of a curve relative to the sample variance and in per cent, the median over bins and points.
 
+    A curve without a unit that lies between -1 and 1 by its nature, the coherence, has its difference too.
+
     Args:
         curve: The statistic.
         arena: The ensembles.
         at: The parameter points.
     """
     values, whole = _finite(curve.values)
+    bounded = curve.statistic in BOUNDED
 
     def measure(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
-        sigma, percent = [], []
+        sigma, percent, gap = [], [], []
         for point in at:
             a, b = (rows[point[rows] & whole[rows]] for rows in (reference, other))
             if not b.size or len(np.unique(arena.groups[a])) < LEAST_GROUPS:
@@ -62,15 +66,44 @@ def curve_measure(curve: Curve, arena: Arena, at: Sequence[np.ndarray]) -> tuple
             error = curve_error(values[a], values[b], arena.groups[a], arena.groups[b])
             sigma.append(error.sigma)
             percent.append(error.percent)
-        return np.array([_median(sigma), _median(percent)])
+            gap.append(error.gap)
+        found = [sigma, percent, gap] if bounded else [sigma, percent]
+        return np.array([_median(part) for part in found])
 
     name = curve.statistic.replace("_", " ")
     name += (
         f", {curve.variable.replace('_', ' ')}" if curve.variable not in ("power", curve.statistic) else ""
     )
-    return measure, [
+    told = [
         Told(f"{curve.key}.sigma", "statistics", name, "σ", "less", curve.of),
         Told(f"{curve.key}.percent", "statistics", name, "%", "less", curve.of),
+    ]
+    if bounded:
+        told.append(
+            Told(f"{curve.key}.difference", "difference", f"{name}, difference", "", "less", curve.of)
+        )
+    return measure, told
+
+
+def variance_measure(curve: Curve) -> tuple[Measure, list[Told]]:
+    """Spread of a curve between maps, over that of the reference, the median over bins.
+
+    Args:
+        curve: The statistic, of samples that are all at one parameter point.
+    """
+    values, whole = _finite(curve.values)
+
+    def measure(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+        a, b = (values[rows[whole[rows]]] for rows in (reference, other))
+        if min(len(a), len(b)) < LEAST_GROUPS:
+            return np.array([np.nan])
+        sd = a.std(axis=0, ddof=1)
+        ratio = np.divide(b.std(axis=0, ddof=1), sd, out=np.full(sd.shape, np.nan), where=sd > 0)
+        return np.array([_median([ratio])])
+
+    name = curve.statistic.replace("_", " ")
+    return measure, [
+        Told(f"variance.{curve.key}", "variance", f"spread between maps, {name}", "", "both", curve.of)
     ]
 
 

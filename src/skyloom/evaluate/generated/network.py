@@ -122,7 +122,13 @@ def train_judge(real: Ensemble, parameters: Sequence[str], *, steps: int, seed: 
 
 
 def read_parameters(
-    real: Ensemble, generated: Ensemble, parameters: Sequence[str], *, steps: int, seed: int
+    real: Ensemble,
+    generated: Ensemble,
+    parameters: Sequence[str],
+    *,
+    steps: int,
+    seed: int,
+    learnt_from: Ensemble | None = None,
 ) -> dict[str, Any]:
     """Train the judge and let it read real and generated maps.
 
@@ -132,6 +138,7 @@ def read_parameters(
         parameters: Names of the parameters.
         steps: Optimiser steps of the training.
         seed: Seed of split, weights and batches.
+        learnt_from: Maps of other simulations to learn from; None learns from a part of the real ones.
 
     Returns:
         JSON values: ``real`` (simulations not seen) and ``generated``, each the scores of `Judge.scores`;
@@ -140,12 +147,13 @@ def read_parameters(
     Raises:
         DataError, LeakError, DivergedError: As ``train_judge``.
     """
-    judge = train_judge(real, parameters, steps=steps, seed=seed)
+    judge = train_judge(real if learnt_from is None else learnt_from, parameters, steps=steps, seed=seed)
+    unseen = judge.unseen if learnt_from is None else real
     return {
-        "real": judge.scores(judge.unseen),
+        "real": judge.scores(unseen),
         "generated": judge.scores(generated),
         "trained": judge.trained,
-        "unseen": len(judge.unseen),
+        "unseen": len(unseen),
         "epochs": judge.epochs,
     }
 

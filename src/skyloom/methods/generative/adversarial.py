@@ -5,7 +5,12 @@ The losses and how both play in one step are told in `skyloom.methods.adversaria
 - DCGAN (Radford et al. 2015, arXiv:1511.06434): ``loss: bce``.
 - WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028): ``loss: wasserstein``, ``penalty: interpolated``,
   ``critic_steps: 5``.
-- FastGAN (Liu et al. 2021, arXiv:2101.04775): ``loss: hinge``.
+- FastGAN (Liu et al. 2021, arXiv:2101.04775): ``loss: hinge``, nets ``fastgan``, ``lesson: 1``.
+
+Maps can be moved before the critic sees them, real and generated ones alike and with a gradient (Zhao et al.
+2020, arXiv:2006.10738): then it cannot learn places, or few maps, by heart, and the generator is not taught
+moves that the sky does not make. A critic with a method ``with_lesson`` learns something by itself beside its
+task, from real maps; FastGAN's draws them again.
 """
 
 from __future__ import annotations
@@ -21,7 +26,8 @@ from skyloom.methods.adversarial import Adversarial, Loss, Penalty, frozen, gene
 from skyloom.methods.base import Batch, prediction_mode
 from skyloom.methods.generative.base import VALIDATION_SEED, Generative
 from skyloom.methods.generative.denoising import Generators, Step, gaussian
-from skyloom.methods.generative.likeness import likeness
+from skyloom.methods.generative.likeness import likeness, power_error
+from skyloom.methods.generative.moves import Move, moved
 from skyloom.registry import Kind
 
 GeneratorNet = Annotated[dict[str, Any], Kind("generator")]
@@ -33,7 +39,8 @@ class GAN(Adversarial, Generative):
 
     Logged are ``critic``, ``generator`` and the critic's mean scores of both sides in training; and in
     validation ``loss``, the distance between generated and real maps by which weights are chosen, and
-    ``spread``, which falls towards 0 in a mode collapse (see `likeness`).
+    ``spread``, which falls towards 0 in a mode collapse (see `likeness`), and of maps ``power_error``, by how
+    much ln P is off.
 
     Args:
         in_channels: Channels of the maps.
@@ -47,6 +54,9 @@ class GAN(Adversarial, Generative):
         smoothing: One-sided label smoothing.
         critic_steps: Steps of the critic for one of the generator.
         critic_rate: Learning rate of the critic in units of the generator's.
+        moves: What is done at random to all maps that the critic sees: ``roll`` (periodic maps of scalars),
+            ``flip``, ``turn``.
+        lesson: Weight of what the critic learns by itself; of critics that do.
 
     Raises:
         UsageError: A number is out of range.
@@ -73,6 +83,8 @@ class GAN(Adversarial, Generative):
         smoothing: float = 0.0,
         critic_steps: int = 1,
         critic_rate: float = 1.0,
+        moves: list[Move] = [],  # noqa: B006 - read, never written
+        lesson: float = 0.0,
     ) -> None:
         arguments: dict[str, Any] = {
             "net": registry.resolve(net, "generator"),
@@ -83,11 +95,19 @@ class GAN(Adversarial, Generative):
             "smoothing": smoothing,
             "critic_steps": critic_steps,
             "critic_rate": critic_rate,
+            "moves": list(moves),
+            "lesson": lesson,
         }
         super().__init__(in_channels, out_features, size, arguments)
         data = (in_channels, out_features, size)
         self.net = registry.build(net, "generator", data=data)
         self.critic = registry.build(critic, "critic", data=data)
+        self.moves, self.lesson = list(moves), lesson
+        if lesson and not hasattr(self.critic, "with_lesson"):
+            raise UsageError(
+                f"method 'gan': lesson is {lesson:g}, and critic {critic['name']!r} learns nothing by itself",
+                hint="leave out method.lesson, or take the critic fastgan",
+            )
 
     @property
     def players(self) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -99,18 +119,28 @@ class GAN(Adversarial, Generative):
         with torch.set_grad_enabled(generating):
             noise = torch.randn((len(maps), *self.net.noise_shape), dtype=maps.dtype, device=maps.device)
             fake = self.net(noise, targets)
-        moves = self.judge(lambda x: self.critic(x, targets), maps, fake)
+        real, scores = moved(maps, self.moves), None
+        if self.lesson:
+            scores, lesson = self.critic.with_lesson(real, targets)
+        seen = self.judge(
+            lambda x: self.critic(x, targets), real, moved(fake.detach(), self.moves), on_real=scores
+        )
+        if self.lesson:
+            seen["critic"], seen["lesson"] = seen["critic"] + self.lesson * lesson, lesson
         if generating:
             with frozen(self.critic):
-                moves["generator"] = generator_loss(self.loss, self.critic(fake, targets))
-        return moves
+                seen["generator"] = generator_loss(self.loss, self.critic(moved(fake, self.moves), targets))
+        return seen
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``validation/loss`` and ``validation/spread``, with the same noise in every epoch."""
         maps, targets = self.check(batch)
         generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
-        distance, spread = likeness(maps, self.sample(targets, generator=generator), targets)
-        for name, value in (("loss", distance), ("spread", spread)):
+        fake = self.sample(targets, generator=generator)
+        found = dict(zip(("loss", "spread"), likeness(maps, fake, targets), strict=True))
+        if maps.shape[-1] > 1:
+            found["power_error"] = power_error(maps, fake)
+        for name, value in found.items():
             self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
 
     def sample(

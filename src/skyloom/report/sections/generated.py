@@ -45,7 +45,9 @@ def sections(card: Mapping[str, Any], curves: xr.Dataset) -> list[Section]:
         _table_section(card, "dependence", "Dependence", _DEPENDENCE),
         _table_section(card, "conditionals", "Under the conditions", _CONDITIONALS),
         _statistics(card, curves),
+        _table_section(card, "difference", "Coherence of fields", _COHERENCE),
         _table_section(card, "response", "Response to parameters", _RESPONSE),
+        _table_section(card, "variance", "Variance at one parameter point", _VARIANCE),
         _table_section(card, "distances", "Whole ensembles", _DISTANCES),
         _judge(card),
         _diversity(card),
@@ -64,6 +66,14 @@ _RESPONSE = (
     "How much a statistic moves with one parameter while all others are held: the difference of the real "
     "and the generated slope, for a change of one sd of the parameter, in units of the sample variance's "
     "root; the median over all bins of all statistics."
+)
+_COHERENCE = (
+    "Absolute difference of the mean coherence of each pair of fields from the real one, the median over "
+    "bins and parameter points."
+)
+_VARIANCE = (
+    "Spread of each statistic between generated maps over that between real ones, all at one parameter "
+    "point, the median over bins: below 1 the universes drawn are too much alike."
 )
 _DISTANCES = (
     "Distances between the sets as a whole, in fixed features: spectra, moments, correlations and "
