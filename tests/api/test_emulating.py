@@ -11,7 +11,7 @@ import xarray as xr
 
 import skyloom
 from skyloom import api, fields
-from skyloom.api import emulating
+from skyloom.api import emulating, rating
 from skyloom.cli import main
 from skyloom.errors import DataError, UsageError
 from skyloom.fields import store
@@ -73,7 +73,7 @@ def test_the_samples_of_a_side_stand_at_the_conditions_of_its_real_maps(run, map
     assert set(drawn["HII_EFF_FACTOR"].values) == set(wanted)
     assert drawn["T_b"].attrs["units"] == real["T_b"].attrs["units"]
     with xr.open_dataset(run / "evaluate/test/examples.nc", engine="h5netcdf") as examples:
-        assert examples["T_b"].sizes["point"] == emulating.EXAMPLES
+        assert examples["T_b"].sizes["point"] == rating.EXAMPLES
         # The first column of a row holds a real map of that very condition.
         first = examples["T_b"].sel(kind="real").isel(column=0).values
         assert all((here["T_b"].values == one).all(axis=(1, 2)).any() for one in first)

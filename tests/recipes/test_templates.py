@@ -30,6 +30,16 @@ TURBULENT = "{name: turbulence, simulations: 20, size: 12, times: [0.05, 0.1]}"
 COARSE, TWELVE = "{cut: slice, axis: [x], count: 6}", "{cut: slice, axis: [x], count: 12, cells: 12}"
 HELD_OUT = "{by: held_out, fraction: 0.5, stratify: transport, axis: x, validation: 0.25, seed: 0}"
 WEB = "{{name: cosmic_web, simulations: {}, cells: 16, size: 16, steps: 4, fields: [Mgas, HI, B]}}"
+#: What makes a multifield emulator small: maps of 16 pixels, two of three sets, few steps of the judge.
+EMULATED = [
+    f"data.source={WEB.format(40)}",
+    f"split.fractions={FRACTIONS}",
+    "task.samples=24",
+    "task.judge_steps=2",
+    "task.statistics=[{name: power_spectrum, bins: 4}, {name: coherence, bins: 4}]",
+    f"task.fixed={WEB.format(4)[:-1]}, set: CV}}",
+    "task.one_parameter=null",
+]
 OWN = {
     "reionisation": [
         "method.net.width=4",
@@ -87,6 +97,9 @@ OWN = {
     ],
     "galaxies-illustris": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
     "galaxies-unet": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
+    "multifield-flow": [*EMULATED, "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"],
+    "multifield-diffusion": [*EMULATED, "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"],
+    "multifield-gan": [*EMULATED, "method.net.width=2", "method.critic.width=2"],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

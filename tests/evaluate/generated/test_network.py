@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.evaluate.generated.network import train_judge
+from skyloom.evaluate.generated.network import read_parameters, train_judge
 from skyloom.evaluate.generated.sample import gather
 
 
@@ -27,3 +27,13 @@ def test_it_hears_a_generator_that_is_deaf_to_its_parameter(lognormal):
         seed=0,
     )
     assert judge.scores(deaf)["A"]["r2"]["value"] < 0
+
+
+def test_it_learns_from_other_simulations_and_reads_all_real_ones(lognormal):
+    seen, real = (
+        gather(lognormal(n, seed=s, prefix=p), ["delta"], ["A"], maximum=999, seed=0)
+        for n, s, p in ((20, 3, "seen"), (10, 4, "real"))
+    )
+    told = read_parameters(real, real, ["A"], steps=1, seed=0, learnt_from=seen)
+    assert (told["trained"], told["unseen"]) == (24, 20)  # 60 % of 20 groups of two; all ten of the real set
+    assert told["real"] == told["generated"]
