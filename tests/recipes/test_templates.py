@@ -40,6 +40,7 @@ EMULATED = [
     f"task.fixed={WEB.format(4)[:-1]}, set: CV}}",
     "task.one_parameter=null",
 ]
+TINY_UNET = ["method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"]
 OWN = {
     "reionisation": [
         "method.net.width=4",
@@ -97,8 +98,8 @@ OWN = {
     ],
     "galaxies-illustris": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
     "galaxies-unet": [f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2"],
-    "multifield-flow": [*EMULATED, "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"],
-    "multifield-diffusion": [*EMULATED, "method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"],
+    "multifield-flow": [*EMULATED, *TINY_UNET],
+    "multifield-diffusion": [*EMULATED, *TINY_UNET],
     "multifield-gan": [*EMULATED, "method.net.width=2", "method.critic.width=2"],
     "reionisation-excursion": [
         "method.net.width=4",
