@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skyloom.evaluate.spread import judge_draws
+from skyloom.evaluate.spread import LEVELS, by_spread, crps, judge_draws
 from skyloom.fields import example
 from skyloom.tasks.translate import Translate
 
@@ -42,3 +42,35 @@ def test_draws_that_are_too_sure_are_told_from_those_that_are_not():
     assert scores["spread_error"]["value"] == pytest.approx(expected, rel=0.05)
     # One draw has a quarter of the power.
     assert scores["draw_power_ratio"]["value"] == pytest.approx(0.25, rel=0.15)
+
+
+def test_the_ranked_score_of_normal_draws_is_known():
+    """Draws and truth from N(0, 1): E|d - t| = 2 / sqrt(pi), E|d - d'| the same, so 1 / sqrt(pi) is left."""
+    rng = np.random.default_rng(1)
+    truth, samples = rng.normal(size=(40, 16, 16)), rng.normal(size=(40, 6, 16, 16))
+    n = truth.size
+    found = crps(samples, truth).mean()
+    assert found == pytest.approx(1 / np.sqrt(np.pi), abs=4 / np.sqrt(n))
+    # By all pairs, as it is defined.
+    pairs = np.abs(samples[:, :, None] - samples[:, None]).sum(axis=(1, 2)).mean(axis=(1, 2)) / (2 * 6 * 5)
+    away = np.abs(samples - truth[:, None]).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(crps(samples, truth), away - pairs, rtol=1e-12)
+    # No sharper and no broader distribution does better; one answer has its absolute error.
+    for width in (0.0, 0.5, 2.0):
+        assert crps(width * samples, truth).mean() > found
+    np.testing.assert_allclose(crps(samples[:, :1], truth), np.abs(samples[:, 0] - truth).mean(axis=(1, 2)))
+
+
+def test_the_error_grows_with_the_spread_that_foretells_it():
+    ds = example(groups=6, per_group=4)[["T_b"]].isel(y=slice(0, 16), x=slice(0, 16)).copy()
+    rng = np.random.default_rng(2)
+    width = np.geomspace(1, 10, 16)  # known to vary over the map
+    ds["T_b"] = (ds["T_b"].dims, width * rng.normal(size=ds["T_b"].shape), ds["T_b"].attrs)
+    samples = width * rng.normal(size=(ds.sizes["sample"], 8, 1, 16, 16))
+    task = Translate(inputs=["density"], targets=["T_b"])
+    curves = by_spread(ds, task.interpret({"samples": samples}, ds.drop_vars("T_b")), "T_b")
+    spread, error = curves["T_b.spread"].values, curves["T_b.error"].values
+    assert len(spread) == LEVELS
+    pixels = ds["T_b"].size
+    assert np.mean(spread**2) == pytest.approx(np.mean(error**2), rel=6 * np.sqrt(2 / pixels))
+    assert error[-1] > 4 * error[0]

@@ -107,7 +107,9 @@ def _evaluate_fields(run: Run, data: Samples, side: str) -> dict[str, Any]:
         outputs, store.open(data.reader.folder)[list(data.inputs)].isel(sample=rows), side=side
     )
     found, verdict = run.compared(found, maps)
-    metrics, curves, examples = translating.judged(run, data, found, side, looks=looks, seconds=seconds)
+    metrics, curves, examples = translating.judged(
+        run, data, found, side, samples=outputs.get("samples"), looks=looks, seconds=seconds
+    )
     if verdict is not None and side == "test":
         metrics["shift"] = as_json(verdict.card())
     translating.write_maps(run.folder.path_of(f"evaluate/{side}/predictions.nc"), found)

@@ -189,7 +189,7 @@ class Run:
             # Transforms bend: the mean of the draws is taken in the unit of the field.
             told = "samples" if "samples" in outputs else "mean"
             return self.task.interpret(
-                {told: self._restored(outputs[told])},
+                {told: self.restored(outputs[told])},
                 table,
                 side=side,
                 leaky=self.split.leaky,
@@ -210,8 +210,12 @@ class Run:
             found[name] = {**attrs, "space": space}
         return found
 
-    def _restored(self, outputs: np.ndarray) -> np.ndarray:
-        """Return transformed target maps ``(n, ..., P, H, W)`` in the units of the fields, where possible."""
+    def restored(self, outputs: np.ndarray) -> np.ndarray:
+        """Return transformed target maps in the units of the fields, where possible.
+
+        Args:
+            outputs: Shape ``(n, ..., P, H, W)``.
+        """
         restored = []
         for channel, (name, about) in enumerate(self.about_targets().items()):
             pipeline, maps = self.transforms.pipelines[name], outputs[..., channel, :, :]

@@ -25,7 +25,14 @@ MANTISSA = 12  #: bits kept of translated maps on disk: a relative error of at m
 
 
 def judged(
-    run: Run, data: Samples, translated: xr.Dataset, side: str, *, looks: int, seconds: float
+    run: Run,
+    data: Samples,
+    translated: xr.Dataset,
+    side: str,
+    *,
+    samples: np.ndarray | None,
+    looks: int,
+    seconds: float,
 ) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
     """Judge the translation of a side beside a constant image and a regression pixel by pixel.
 
@@ -34,6 +41,7 @@ def judged(
         data: Its samples.
         translated: The translation of the side.
         side: ``validation`` or ``test``.
+        samples: Draws as the method gave them, shape ``(n, k, P, H, W)``; None where it has one answer.
         looks: How often it was looked at.
         seconds: Time of a translation [s].
 
@@ -52,6 +60,7 @@ def judged(
         truth,
         inputs,
         (seen_fields(run, whole, train), true_fields(run, whole, train)),
+        samples=None if samples is None else _by_field(run, samples),
         bootstrap=settings.bootstrap,
         seed=settings.seed,
         looks=looks,
@@ -86,6 +95,12 @@ def judged_elsewhere(run: Run, own: Samples, ds: xr.Dataset, translated: xr.Data
         seed=run.recipe.evaluate.seed,
     )
     return card
+
+
+def _by_field(run: Run, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """Draws of each target in the unit in which the run gives it, shape ``(n, k, H, W)``."""
+    restored = run.restored(samples)
+    return {name: restored[:, :, channel] for channel, name in enumerate(run.recipe.targets)}
 
 
 def true_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:

@@ -7,7 +7,8 @@ draws misses the truth by :math:`\sigma^2 (1 + 1/k)` on average, so
           {\langle (\bar d - t)^2 \rangle}}
 
 is 1, with ``s`` the standard deviation of the draws (Fortin et al. 2014, J. Hydrometeor. 15, 1708). A method
-whose draws have collapsed to one map has 0, one that is too sure less than 1.
+whose draws have collapsed to one map has 0, one that is too sure less than 1. The continuous ranked
+probability score joins both: draws are punished for their distance from the truth and for needless spread.
 """
 
 from __future__ import annotations
@@ -22,6 +23,66 @@ from skyloom.evaluate.bootstrap import clustered
 from skyloom.statistics import power_spectrum
 
 BINS = 16  #: of the spectrum, as for the mean of the draws
+LEVELS = 12  #: of spread, equal numbers of pixels each, in which the error is looked at
+
+
+def crps(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    r"""Continuous ranked probability score of draws, the mean over the pixels of each map.
+
+    .. math:: \frac1k \sum_i |d_i - t| - \frac{1}{2k(k-1)} \sum_{i,j} |d_i - d_j|
+
+    It is fair: its expectation does not depend on the number of draws (Ferro 2014, Q. J. R. Meteorol. Soc.
+    140, 1917). Of one draw, or of a method with one answer, it is the absolute error.
+
+    Args:
+        samples: Draws, shape ``(n, k, H, W)``, in any unit ``u``.
+        truth: Shape ``(n, H, W)`` [u].
+
+    Returns:
+        Shape ``(n,)`` [u]; 0 for draws that are all the truth.
+
+    Example:
+        >>> crps(np.array([[[[0.0]], [[2.0]]]]), np.array([[[1.0]]])).tolist()  # 1 - 4 / (2 * 2)
+        [0.0]
+    """
+    drawn, k = samples.astype(np.float64), samples.shape[1]
+    away = np.abs(drawn - truth[:, None]).mean(axis=(1, 2, 3))
+    if k == 1:
+        return np.asarray(away)
+    # Of sorted draws the sum over pairs is one over draws.
+    order = (2 * np.arange(k) - k + 1)[:, None, None]
+    apart = (np.sort(drawn, axis=1) * order).sum(axis=1).mean(axis=(1, 2)) / (k * (k - 1))
+    return np.asarray(away - apart)
+
+
+def by_spread(truth: xr.Dataset, translated: xr.Dataset, field: str) -> xr.Dataset:
+    """Return how large the error is where the draws differ by so much.
+
+    Args:
+        truth: As in ``judge_draws``.
+        translated: With ``f_sd``.
+        field: ``f``.
+
+    Returns:
+        ``f.spread`` and ``f.error`` over ``f.level``: root mean square over the pixels of a level of spread,
+        the spread times the root of 1 + 1/k: both are equal for draws from the distribution of the truth.
+    """
+    k, unit = int(translated.attrs["draws"]), str(truth[field].attrs["units"])
+    spread = translated[f"{field}_sd"].values.astype(np.float64).ravel() ** 2 * (1 + 1 / k)
+    error = np.square(translated[field].values.astype(np.float64) - truth[field].values).ravel()
+    levels = np.array_split(np.argsort(spread, kind="stable"), LEVELS)
+    told = {"spread": spread, "error": error}
+    words = {"spread": "spread of the draws", "error": "error of their mean"}
+    return xr.Dataset(
+        {
+            f"{field}.{name}": (
+                f"{field}.level",
+                np.sqrt([values[rows].mean() for rows in levels]),
+                {"units": unit, "long_name": words[name], "of": field},
+            )
+            for name, values in told.items()
+        }
+    )
 
 
 def judge_draws(

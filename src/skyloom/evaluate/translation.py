@@ -6,15 +6,17 @@ the curves of the page, with the distribution of the pixels' values beside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from skyloom.evaluate.bootstrap import clustered
 from skyloom.evaluate.generated import Scorecard, judge_pairs
 from skyloom.evaluate.generated.shapes import SCORES as SHAPE_SCORES
 from skyloom.evaluate.scorecard import as_json
-from skyloom.evaluate.spread import judge_draws
+from skyloom.evaluate.spread import by_spread, crps, judge_draws
 from skyloom.statistics import one_point
 
 PDF_BINS = 60
@@ -27,6 +29,7 @@ def judge(
     inputs: xr.Dataset,
     train: tuple[xr.Dataset, xr.Dataset],
     *,
+    samples: Mapping[str, np.ndarray] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     looks: int | None = None,
@@ -39,6 +42,7 @@ def judge(
         truth: The true fields of the same samples, in the same units.
         inputs: What the network saw of them.
         train: Inputs and truths of the train side, on which the baselines are fitted.
+        samples: Field to draws, shape ``(n, k, H, W)``, of a method that draws.
         bootstrap: Draws of the bootstrap over groups.
         seed: Seed of the bootstrap and of the baseline's choice of pixels.
         looks: How often this side was looked at before.
@@ -48,7 +52,9 @@ def judge(
         The content of ``metrics.json``, as ``skyloom.evaluate.scorecard`` describes it with a field in the
         place of a parameter and the baselines ``constant`` and ``per_pixel``, and the scores of
         ``judge_draws`` where there are draws; and the curves: of every field ``f``, ``f.ratio`` and ``f.r``
-        over ``f.k``, and ``f.pdf`` over ``f.value`` for truth and translation.
+        over ``f.k``, ``f.pdf`` over ``f.value`` for truth and translation, of draws those of ``by_spread``.
+        ``crps`` is over the absolute error of the constant image; of one answer it is the absolute error, and
+        of draws that were not given there is none.
         Of maps of single objects (``shapes.holds_objects``) also the scores and curves of ``shapes``.
 
     Raises:
@@ -75,10 +81,18 @@ def judge(
     size = {"groups": groups, "samples": translated.sizes["sample"]}
     names = [*str(translated.attrs.get("scores", "r2")).split(), *SHAPE_SCORES]
     entries = {name: _entry(found, name, translated[name], names, size) for name in found.numbers["fields"]}
-    if translated.attrs.get("draws", 0):
-        for name, entry in entries.items():
-            scores = judge_draws(truth, translated, name, bootstrap=bootstrap, seed=seed)
-            entry["scores"] |= {key: score | size for key, score in scores.items()}
+    curves = [found.curves, *(_distribution(name, truth, translated) for name in entries)]
+    for name, entry in entries.items():
+        draws, scores = int(translated.attrs.get("draws", 0)), {}
+        if samples or not draws:
+            drawn = samples[name] if samples else translated[name].values[:, None]
+            away = np.abs(truth[name].values - float(train[1][name].mean())).mean(axis=(1, 2))
+            scores["crps"] = _ranked(crps(drawn, truth[name].values), away, truth, bootstrap, seed)
+        if draws:
+            scores |= judge_draws(truth, translated, name, bootstrap=bootstrap, seed=seed)
+        if f"{name}_sd" in translated:
+            curves.append(by_spread(truth, translated, name))
+        entry["scores"] |= {key: score | size for key, score in scores.items()}
     card = {
         "side": str(translated.attrs.get("side", "")),
         **size,
@@ -92,8 +106,15 @@ def judge(
         "seconds_per_sample": seconds_per_sample,
     }
     cleaned: dict[str, Any] = as_json(card)
-    densities = [_distribution(name, truth, translated) for name in found.numbers["fields"]]
-    return cleaned, xr.merge([found.curves, *densities], join="exact", compat="equals")
+    return cleaned, xr.merge(curves, join="exact", compat="equals")
+
+
+def _ranked(
+    ranked: np.ndarray, away: np.ndarray, truth: xr.Dataset, bootstrap: int, seed: int
+) -> dict[str, float]:
+    """The ranked score of maps over the absolute error of a constant image, with its interval."""
+    told = clustered(lambda w: (w @ ranked) / (w @ away), truth["group"].values, draws=bootstrap, seed=seed)
+    return {key: float(getattr(told, key)) for key in ("value", "low", "high")}
 
 
 def _entry(

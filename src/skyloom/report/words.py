@@ -10,6 +10,7 @@ _TITLES = {
     "skill": "gain over per-pixel regression",
     "power_ratio": "P(k) ratio",
     "total": "total, translated / true",
+    "crps": "ranked probability score / constant's error",
     "spread_error": "spread of draws / their error",
     "draw_power_ratio": "P(k) ratio of one draw",
     "total_error": "error of the total, relative",

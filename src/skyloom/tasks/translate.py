@@ -22,7 +22,7 @@ from skyloom.errors import DataError, ShapeError, UsageError
 from skyloom.fields import add_step
 from skyloom.fields.transforms import ids_digest
 
-SCORES = ("r2", "skill", "psnr", "ssim", "correlation", "coherence", "power_ratio", "total")
+SCORES = ("r2", "skill", "psnr", "ssim", "correlation", "coherence", "power_ratio", "total", "crps")
 DRAWN_SCORES = ("spread_error", "draw_power_ratio")  #: of methods that draw, beside these
 SPACES = ("physical", "transformed")
 

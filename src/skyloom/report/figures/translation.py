@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from skyloom.report.figures.maps import attribution_map, field_map, shared_limits
 from skyloom.report.figures.statistics import logarithmic
-from skyloom.report.style import grey
+from skyloom.report.style import grey, unit_text
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,36 @@ def against_ideal(
         ax.set_ylim(-0.05, 1.1)
     ax.set(xlabel=x_label, ylabel=y_label)
     ax.margins(x=0.02)
+    ax.legend(loc="best")
+    return ax
+
+
+def spread_and_error(spread: np.ndarray, error: np.ndarray, ax: Axes, *, unit: str) -> Axes:
+    """Error of the mean of the draws where they differ by so much, beside the line where both are equal.
+
+    Args:
+        spread: Shape ``(levels,)``, in the unit of the field.
+        error: As ``spread``.
+        ax: Where to draw.
+        unit: Of both.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> spread = np.array([1.0, 2.0])
+        >>> ax = spread_and_error(spread, 2 * spread, Figure().add_subplot(), unit="K")
+        >>> ax.lines[1].get_ydata().tolist()
+        [2.0, 4.0]
+    """
+    known = (spread > 0) & (error > 0)
+    both = np.concatenate([spread[known], error[known]])
+    ends = np.array([both.min(), both.max()]) if both.size else np.array([0.1, 1.0])
+    ax.plot(ends, ends, color=grey(0.5), lw=0.8, ls=(0, (4, 2)), label="spread explains the error")
+    ax.plot(spread[known], error[known], "o-", color="C0", ms=3.5, lw=1.3, label="network")
+    ax.set(xscale="log", yscale="log")
+    tail = f" [{unit_text(unit)}]" if unit else ""
+    ax.set(xlabel=f"spread of the draws{tail}", ylabel=f"error of their mean{tail}")
     ax.legend(loc="best")
     return ax
 

@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 from skyloom.report.answers import population
 from skyloom.report.artefacts import Artefacts, Judged
 from skyloom.report.figures.shapes import DEEP
-from skyloom.report.figures.translation import Triplet, against_ideal, pixel_values, triplets
+from skyloom.report.figures.translation import (
+    Triplet,
+    against_ideal,
+    pixel_values,
+    spread_and_error,
+    triplets,
+)
 from skyloom.report.page import (
     Block,
     Gallery,
@@ -203,7 +209,20 @@ def _curves(curves: xr.Dataset, field: str) -> list[Plate]:
     )
     draw = partial(_fill_pdf, value.values, told_pdf, labelled(field, str(value.attrs.get("units", ""))))
     plates.append(Plate(f"pdf-{field}", draw, alt, caption, size=(COLUMN, 2.7)))
+    if f"{field}.spread" in curves:
+        plates.append(_spread(curves, field))
     return plates
+
+
+def _spread(curves: xr.Dataset, field: str) -> Plate:
+    spread, error = curves[f"{field}.spread"], curves[f"{field}.error"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = spread.values / error.values
+    alt = f"Error of {field} over the spread of the draws; spread over error {number(float(ratio[0]), 2)} "
+    alt += f"where they differ least, {number(float(ratio[-1]), 2)} where most"
+    caption = Markup("Error of {} in pixels where the draws differ by so much.").format(parameter(field))
+    draw = partial(_fill_spread, spread.values, error.values, str(spread.attrs["units"]))
+    return Plate(f"spread-{field}", draw, alt, caption, size=(COLUMN, 2.7))
 
 
 def _sd(value: np.ndarray, density: np.ndarray) -> float:
@@ -221,6 +240,10 @@ def _fill_curve(
     figure: Figure,
 ) -> None:
     against_ideal(k, told, figure.add_subplot(), x_label=x_label, y_label=label, log=log)
+
+
+def _fill_spread(spread: np.ndarray, error: np.ndarray, unit: str, figure: Figure) -> None:
+    spread_and_error(spread, error, figure.add_subplot(), unit=unit)
 
 
 def _fill_pdf(value: np.ndarray, told: Mapping[str, np.ndarray], x_label: str, figure: Figure) -> None:
