@@ -12,7 +12,9 @@ from skyloom.api.fetching import fetch
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, import_weights, inspect, make
 from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
+from skyloom.api.learning_curve import curve, curve_rows
 from skyloom.api.scoring import scorecard
+from skyloom.api.searching import ranking, read_space, sweep
 from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
 from skyloom.api.transfer import transfer, transfer_tables
@@ -22,6 +24,8 @@ __all__ = [
     "Run",
     "compare",
     "comparison",
+    "curve",
+    "curve_rows",
     "doctor",
     "doubts",
     "draw",
@@ -37,7 +41,9 @@ __all__ = [
     "make",
     "predict",
     "predicted",
+    "ranking",
     "read_points",
+    "read_space",
     "read_table",
     "report",
     "run",
@@ -45,6 +51,7 @@ __all__ = [
     "samples",
     "scorecard",
     "split",
+    "sweep",
     "train",
     "transfer",
     "transfer_tables",

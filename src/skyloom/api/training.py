@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from skyloom.runs import RunFolder
 from skyloom.splits import AuditedSplit, Split, audit, fingerprint
 
 if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
     from skyloom.recipe import Recipe
     from skyloom.tasks.base import Task
 
@@ -49,6 +51,7 @@ def train(
     force: bool = False,
     progress: str | None = None,
     making: Progress | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> Path:
     """Train by a recipe.
 
@@ -59,6 +62,7 @@ def train(
         force: Replace a run that stands there.
         progress: ``bar``, ``lines`` or ``quiet``; the bar on a terminal if not given.
         making: Called with (done, all) while data are made.
+        loggers: Further receivers of the rows of ``log.csv``.
 
     Returns:
         ``folder``.
@@ -86,7 +90,7 @@ def train(
         data.reader, audited, transforms, targets, recipe.train, target_fields=recipe.targets
     )
     try:
-        fit(method, module, recipe.train, run, resume=resume, progress=progress)
+        fit(method, module, recipe.train, run, resume=resume, progress=progress, loggers=loggers)
     except BaseException as error:
         if _is_first():
             run.mark("interrupted", reason=type(error).__name__)
@@ -184,8 +188,12 @@ def _check_emulator(recipe: Recipe) -> None:
 
 def assign(recipe: Recipe, data: Samples) -> Split:
     """Return the recipe's split of the samples, not audited yet."""
-    dealt: Split = registry.build(recipe.split, "split", key="by").assign(data.table)
-    return dealt
+    table = data.table
+    dealt: Split = registry.build(recipe.split, "split", key="by").assign(table)
+    if recipe.train.simulations is None:
+        return dealt
+    groups = dict(zip(table["sample"].values.tolist(), table["group"].values.tolist(), strict=True))
+    return dealt.with_fewer(groups, recipe.train.simulations, recipe.train.seed)
 
 
 def fingerprints(data: Samples) -> np.ndarray:

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from skyloom.cli import data, drawing, looking, runs, scoring
+from skyloom.cli import data, drawing, exploring, looking, runs, scoring
 from skyloom.cli.console import complain, hint
 from skyloom.errors import Interrupted, SkyloomError
 
 RESUMABLE = {"run", "train"}
-REPEATABLE = {"make", "fetch", "import", "sample"}
+REPEATABLE = {"make", "fetch", "import", "sample", "sweep", "curve"}
 
 
 class Verbs(TyperGroup):
@@ -86,6 +86,8 @@ for _verb, _name, _panel in (
     (drawing.sample, "sample", STEPS),
     (runs.compare, "compare", STEPS),
     (scoring.scorecard, "scorecard", STEPS),
+    (exploring.curve, "curve", STEPS),
+    (exploring.sweep, "sweep", STEPS),
     (data.make, "make", DATA),
     (data.fetch, "fetch", DATA),
     (data.import_, "import", DATA),

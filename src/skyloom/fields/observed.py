@@ -125,7 +125,7 @@ def _side(ds: xr.Dataset, unit: str) -> float:
         raise DataError(
             f"the side of the map is {ds.attrs['box_size']:g} {own or 'pixels'}, and the run was trained on"
             f" lengths in {unit or 'code units'}",
-            hint=f"say how large it is: --with box_size=... --with box_size_unit={unit or repr('')}",
+            hint=f"say how large it is: --set box_size=... --set box_size_unit={unit or repr('')}",
         )
     return float(convert(np.array(float(ds.attrs["box_size"])), own, unit))
 

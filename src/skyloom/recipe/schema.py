@@ -183,6 +183,7 @@ class Train(Part):
         schedule: The learning rate over time.
         seed: Seed of weights, order and augmentation.
         repeats: Trainings with consecutive seeds, for the spread between them.
+        simulations: Groups of the train side that are learnt from, drawn by the seed; null for all.
         early_stopping: Epochs without a better validation loss before stopping; null for never.
         ema: Decay of the running mean of the weights, e.g. 0.999; null for none.
         precision: ``bf16`` is mixed precision.
@@ -211,6 +212,7 @@ class Train(Part):
     schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
     seed: Seed = 0
     repeats: Count = 1
+    simulations: Count | None = None
     early_stopping: Count | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Literal["32", "bf16", "64"] = "32"

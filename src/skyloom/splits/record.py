@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
+
+import numpy as np
 
 from skyloom.errors import UsageError, nearest
 from skyloom.runs import SIDES
@@ -80,6 +82,39 @@ class Split:
             leaky=content["leaky"],
             settings=content["settings"],
             excluded=tuple(content["excluded"]),
+        )
+
+    def with_fewer(self, groups: Mapping[str, str], count: int, seed: int) -> Self:
+        """Return the split with so many groups on its train side; the samples of the others stand on no side.
+
+        Args:
+            groups: Id to the group of every sample.
+            count: Groups that stay, 1 or more; with equal seeds, more of them hold all of fewer.
+            seed: Draws which.
+
+        Raises:
+            UsageError: The train side has fewer groups.
+
+        Example:
+            >>> split = Split({"train": ("a", "b", "c"), "validation": ("d",), "test": ("e",)}, by="group")
+            >>> fewer = split.with_fewer({"a": "g", "b": "g", "c": "h"}, 1, seed=0)
+            >>> fewer.sides["train"], fewer.excluded
+            (('c',), ('a', 'b'))
+        """
+        there = sorted({groups[name] for name in self.sides["train"]})
+        if count > len(there):
+            raise UsageError(
+                f"train.simulations is {count}, and the train side has {len(there)}",
+                hint=f"allowed: 1 to {len(there)}, or null for all",
+            )
+        kept = {there[row] for row in np.random.default_rng(seed).permutation(len(there))[:count]}
+        train = tuple(name for name in self.sides["train"] if groups[name] in kept)
+        left = tuple(name for name in self.sides["train"] if groups[name] not in kept)
+        return replace(
+            self,
+            sides={**self.sides, "train": train},
+            excluded=(*self.excluded, *left),
+            settings={**(self.settings or {}), "simulations": count},
         )
 
     @property

@@ -10,6 +10,7 @@ and the position in the data, and everything that is drawn is a function of the 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ def fit(
     *,
     resume: bool = False,
     progress: str | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> Fitted:
     """Train a method.
 
@@ -82,6 +84,8 @@ def fit(
         resume: Go on from the newest checkpoint in the run; begin where there is none; return at once
             where the training has ended.
         progress: ``bar``, ``lines`` or ``quiet``; None takes the bar on a terminal and the lines elsewhere.
+        loggers: Further receivers of the rows of ``log.csv``, beside the trackers of the settings; one that
+            raises ends the training.
 
     Returns:
         What came out. ``method`` holds the best weights, on the CPU, in evaluation mode and in the precision
@@ -105,7 +109,13 @@ def fit(
         reporter = make_reporter(progress)
         stack.callback(reporter.end)
         session = Session(
-            settings=settings, folder=folder, data=positioned, request=request, reporter=reporter, state=state
+            settings=settings,
+            folder=folder,
+            data=positioned,
+            request=request,
+            reporter=reporter,
+            state=state,
+            loggers=loggers,
         )
         trainer = make_trainer(settings, session, folder)
         if trainer.is_global_zero and not resume:
