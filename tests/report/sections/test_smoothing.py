@@ -34,10 +34,10 @@ def test_means_are_of_the_maps_of_each_true_class():
 
 def test_the_plate_has_a_panel_for_each_class_and_says_where_the_lines_end():
     (plate,) = taken_for(found())
-    figure = Figure()
+    figure = Figure(layout="constrained")
     plate.draw(figure)
     panels = figure.axes
-    assert [ax.get_title() for ax in panels] == ["maps of MHD", "maps of CR"]
+    assert [ax.get_title() for ax in panels] == ["MHD", "CR"]
     np.testing.assert_allclose(panels[0].lines[1].get_ydata(), [0.2, 0.8])
     assert "MHD at 4 px: MHD 0.20, CR 0.80" in plate.alt
 

@@ -17,6 +17,8 @@ from skyloom.report.figures.interventions import probability_against_width
 from skyloom.report.page import counted, number
 from skyloom.report.style import PAGE, Plate, symbol
 
+_IN_A_ROW = 5  #: names in the legend
+
 
 def taken_for(found: Sequence[xr.Dataset]) -> list[Plate]:
     """Return the plate of what smoothed maps are taken for; none where no classes were asked for.
@@ -36,9 +38,10 @@ def taken_for(found: Sequence[xr.Dataset]) -> list[Plate]:
         for ax, name, probabilities in zip(axes, names, by_class, strict=True):
             curves = dict(zip(map(symbol, names), probabilities.T, strict=True))
             probability_against_width(width, curves, ax, x_label=f"width [{unit}]")
-            ax.set_title(f"maps of {symbol(name)}")
+            ax.set_title(symbol(name), fontsize="small")
         axes[0].set_ylabel("mean probability")
-        axes[-1].legend(loc="best")
+        rows = (len(names) + _IN_A_ROW - 1) // _IN_A_ROW
+        figure.legend(handles=axes[0].lines, loc="outside lower center", ncols=-(-len(names) // rows))
 
     said = "; ".join(
         f"{name} at {width[-1]:g} px: "
@@ -50,7 +53,7 @@ def taken_for(found: Sequence[xr.Dataset]) -> list[Plate]:
         "The raw maps are smoothed, then transformed as in training."
     )
     alt = f"Probabilities of {counted(len(names), 'class', 'classes')} by smoothing width. {said}."
-    size = (min(PAGE, 3.2 * len(names)), 2.6)
+    size = (min(PAGE, 3.2 * len(names)), 2.9)
     return [Plate("smooth-classes", fill, alt, caption, size=size)]
 
 
