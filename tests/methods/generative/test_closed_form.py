@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -42,12 +43,41 @@ def moments(walk):
     return found[0], A @ A.T
 
 
+@pytest.mark.parametrize(("spacing", "steps"), [("uniform", 1000), ("quadratic", 1500)])
 @pytest.mark.parametrize("kind", ["cosine", "linear"])
-def test_ddim_turns_noise_into_the_gaussian(kind):
+def test_ddim_turns_noise_into_the_gaussian(kind, spacing, steps):
     schedule = Diffusion(kind, 1000)
-    mean, covariance = moments(lambda z: ddim(partial(best, schedule), schedule, z, steps=1000))
+    mean, covariance = moments(
+        lambda z: ddim(partial(best, schedule), schedule, z, steps=steps, spacing=spacing)
+    )
     torch.testing.assert_close(mean, MEAN, atol=0.02, rtol=0)
     torch.testing.assert_close(covariance, COVARIANCE, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(("spacing", "kept"), [("uniform", 0.268), ("quadratic", 0.824)])
+def test_a_faint_mode_keeps_its_power_where_the_last_steps_are_short(spacing, kept):
+    """Of one Gaussian pixel of variance v, DDIM is a product of factors of its steps.
+
+    E[x_0 | x] = a v x / (a² v + s²), so a step from (a, s) to (b, r) multiplies x by
+    b m + r (1 - a m) / s with m = a v / (a² v + s²).
+    """
+    schedule, v = Diffusion("cosine", 1000), 1e-3
+    whole = [round(1000 * (1 - k / 40) ** {"uniform": 1, "quadratic": 2}[spacing]) for k in range(41)]
+    factor = 1.0
+    for now, then in pairwise(dict.fromkeys(whole)):
+        a, b = (math.sqrt(float(schedule.alpha_bar[step])) for step in (now, then))
+        s, r = math.sqrt(1 - a * a), math.sqrt(1 - b * b)
+        m = a * v / (a * a * v + s * s)
+        factor *= b * m + r * (1 - a * m) / s
+    assert factor**2 / v == pytest.approx(kept, abs=1e-3)
+
+    def denoise(x, t):
+        alpha, sigma = amplitudes(schedule, t, x)
+        x_0 = alpha * v / (alpha**2 * v + sigma**2) * x
+        return Denoised(x_0, (x - alpha * x_0) / sigma)
+
+    one = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    assert float(ddim(denoise, schedule, one, steps=40, spacing=spacing)) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize(("order", "power"), [("euler", 1), ("heun", 2)])

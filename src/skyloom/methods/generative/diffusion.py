@@ -13,6 +13,7 @@ from skyloom import registry
 from skyloom.methods.generative.base import DenoiserNet, Denoising
 from skyloom.methods.generative.denoising import Denoiser, Generators, Step, ddim
 from skyloom.methods.generative.schedule import Diffusion as Schedule
+from skyloom.methods.generative.schedule import Spacing
 
 
 class Diffusion(Denoising):
@@ -28,6 +29,7 @@ class Diffusion(Denoising):
         noise_steps: Steps of the schedule.
         drop: Share of the training in which conditions are hidden, for guidance.
         steps: Steps of the sampler.
+        spacing: ``quadratic``, closer where little noise is left, or ``uniform``.
         eta: Fresh noise in each of them, from 0 (DDIM) to 1 (DDPM).
         guidance: 1 follows the conditions, more exaggerates them, 0 ignores them.
 
@@ -55,6 +57,7 @@ class Diffusion(Denoising):
         noise_steps: int = 1000,
         drop: float = 0.1,
         steps: int = 50,
+        spacing: Spacing = "quadratic",
         eta: float = 0.0,
         guidance: float = 1.0,
     ) -> None:
@@ -65,6 +68,7 @@ class Diffusion(Denoising):
             "noise_steps": noise_steps,
             "drop": drop,
             "steps": steps,
+            "spacing": spacing,
             "eta": eta,
             "guidance": guidance,
         }
@@ -76,7 +80,7 @@ class Diffusion(Denoising):
             schedule=Schedule(schedule, noise_steps),
             target=prediction,
         )
-        self.eta = eta
+        self.spacing, self.eta = spacing, eta
 
     def walk(
         self,
@@ -88,4 +92,5 @@ class Diffusion(Denoising):
         done: Step | None,
     ) -> Tensor:
         """Walk by DDIM."""
-        return ddim(denoise, self.schedule, x, steps=steps, eta=self.eta, generator=generator, done=done)
+        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
+        return ddim(denoise, self.schedule, x, steps=steps, done=done, **options)

@@ -27,6 +27,7 @@ from skyloom.methods.base import Batch, prediction_mode
 from skyloom.methods.generative.base import DenoiserNet, Denoising
 from skyloom.methods.generative.denoising import Denoiser, Generators, Step, ddim
 from skyloom.methods.generative.schedule import Diffusion as Schedule
+from skyloom.methods.generative.schedule import Spacing
 from skyloom.nets.autoencoder import gaussian_divergence
 from skyloom.registry import Kind
 
@@ -50,6 +51,7 @@ class LatentDiffusion(Denoising):
         noise_steps: Steps of the schedule.
         drop: Share of the training in which conditions are hidden, for guidance.
         steps: Steps of the sampler.
+        spacing: ``quadratic``, closer where little noise is left, or ``uniform``.
         eta: Fresh noise in each of them, from 0 (DDIM) to 1 (DDPM).
         guidance: 1 follows the conditions, more exaggerates them, 0 ignores them.
 
@@ -84,6 +86,7 @@ class LatentDiffusion(Denoising):
         noise_steps: int = 1000,
         drop: float = 0.1,
         steps: int = 50,
+        spacing: Spacing = "quadratic",
         eta: float = 0.0,
         guidance: float = 1.0,
     ) -> None:
@@ -102,6 +105,7 @@ class LatentDiffusion(Denoising):
             "noise_steps": noise_steps,
             "drop": drop,
             "steps": steps,
+            "spacing": spacing,
             "eta": eta,
             "guidance": guidance,
         }
@@ -115,7 +119,8 @@ class LatentDiffusion(Denoising):
             target=prediction,
             space=packing.latent,
         )
-        self.autoencoder, self.share, self.kl, self.eta = packing, share, kl, eta
+        self.autoencoder, self.share, self.kl = packing, share, kl
+        self.spacing, self.eta = spacing, eta
         channels = packing.latent[0]
         self.register_buffer("stage", torch.zeros((), dtype=torch.int64))
         self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
@@ -218,4 +223,5 @@ class LatentDiffusion(Denoising):
         done: Step | None,
     ) -> Tensor:
         """Walk by DDIM."""
-        return ddim(denoise, self.schedule, x, steps=steps, eta=self.eta, generator=generator, done=done)
+        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
+        return ddim(denoise, self.schedule, x, steps=steps, done=done, **options)

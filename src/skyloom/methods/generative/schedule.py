@@ -21,6 +21,8 @@ from skyloom.errors import UsageError
 LEFT = 1e-3  #: largest share of the map's variance that may be left at the end
 _OFFSET = 0.008  # of the cosine: the first step is not too small
 _LARGEST_BETA = 0.999
+_POWERS = {"uniform": 1, "quadratic": 2}
+Spacing = Literal["uniform", "quadratic"]
 
 
 class Schedule(ABC):
@@ -33,6 +35,20 @@ class Schedule(ABC):
     @abstractmethod
     def sigma(self, t: Tensor) -> Tensor:
         """Return the amplitude of the noise at times ``t``, in their shape."""
+
+    def instants(self, steps: int, spacing: Spacing = "uniform") -> list[float]:
+        """Return the times that a sampler walks through, from 1 to 0.
+
+        Args:
+            steps: Steps, one less than times.
+            spacing: ``uniform``, or ``quadratic``: closer to each other where little noise is left, since
+                faint structures appear there (Song et al. 2020, arXiv:2010.02502).
+
+        Example:
+            >>> Straight().instants(4), Straight().instants(4, "quadratic")
+            ([1.0, 0.75, 0.5, 0.25, 0.0], [1.0, 0.5625, 0.25, 0.0625, 0.0])
+        """
+        return [(1 - k / steps) ** _POWERS[spacing] for k in range(steps + 1)]
 
     @abstractmethod
     def times(self, u: Tensor) -> Tensor:
@@ -88,6 +104,18 @@ class Diffusion(Schedule):
     def times(self, u: Tensor) -> Tensor:
         """Return the times of steps 1 to ``T``, equally likely."""
         return (torch.floor(u * self.steps) + 1) / self.steps
+
+    def instants(self, steps: int, spacing: Spacing = "uniform") -> list[float]:
+        """Return times of whole steps, each once: fewer than asked for where these lie too close.
+
+        Example:
+            >>> Diffusion("cosine", 100).instants(5, "quadratic")
+            [1.0, 0.64, 0.36, 0.16, 0.04, 0.0]
+            >>> len(Diffusion("cosine", 100).instants(50, "quadratic"))
+            45
+        """
+        whole = [round(t * self.steps) for t in super().instants(steps, spacing)]
+        return [step / self.steps for step in dict.fromkeys(whole)]
 
     def _at(self, t: Tensor) -> Tensor:
         return self.alpha_bar.to(t.device)[torch.round(t * self.steps).long()]
