@@ -87,13 +87,18 @@ def compute_curves(
         The curves; bins that hold nothing in any sample are left out.
 
     Raises:
-        UsageError: A statistic is for events and the set holds maps, or the other way round.
+        UsageError: A statistic is for events and the set holds maps of something else, or the other way
+            round.
         ShapeError: A statistic gives other bins for one ensemble of events than for another.
     """
     curves: list[Curve] = []
     for spec in specs:
         named = registry.resolve(spec, "statistic")["name"]
         kind = getattr(registry.get(named, "statistic"), "inputs", "map")
+        if kind == "event" and ensembles[0].dims == 2 and {"charge", "hit"} <= set(ensembles[0].fields):
+            curves += _of_events([of_maps(ensemble) for ensemble in ensembles], spec)
+            progress()
+            continue
         if (kind == "event") != (ensembles[0].dims == 0):
             held = "maps" if ensembles[0].dims else "events"
             raise UsageError(
@@ -144,6 +149,26 @@ def curves_of_numbers(ensembles: Sequence[Ensemble]) -> list[Curve]:
             Curve("pdf", of, "pdf", counts / width, density, ("value",), (BINS,), {"value": middle})
         )
     return curves
+
+
+def of_maps(ensemble: Ensemble) -> Ensemble:
+    """Return the events that maps of a detector show, in the frame of their own front.
+
+    Generated maps know no direction of arrival, so that of the real ones is not looked at either: times are
+    relative to the front, and the direction that a statistic finds is what the times still say against it.
+
+    Args:
+        ensemble: Maps ``charge``, ``hit`` and, where there are any, ``time``, as the format ``xcdf`` has.
+
+    Raises:
+        FormatError: A map is missing.
+    """
+    from skyloom.formats.xcdf import event_set
+
+    upright = ("sample", np.zeros(len(ensemble)), {"role": "label", "units": "rad", "long_name": "angle"})
+    other = [name for name in ensemble.data.coords if name not in ("sample", "group")]
+    maps = ensemble.data.drop_vars(other).assign_coords(zenith=upright, azimuth=upright)
+    return Ensemble(event_set(maps), ensemble.groups, ensemble.theta)
 
 
 def _ranged(spec: str | dict[str, Any], values: np.ndarray) -> dict[str, Any]:

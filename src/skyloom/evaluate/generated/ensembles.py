@@ -28,6 +28,8 @@ from skyloom.evaluate.generated.measures import (
     curve_measure,
     distance_measure,
     diversity_measure,
+    observed,
+    observed_measure,
     points,
     response_measure,
     value_measure,
@@ -129,6 +131,8 @@ def judge(
         rows += _variance_rows(fixed, names, specs, (splits, seed, maximum))
         step()
     rows += arena.contest(*distance_measure(table, arena, seed=seed))
+    if (seen := observed(curves)) is not None:
+        rows += arena.contest(*observed_measure(seen, arena, seed=seed))
     for name in names:
         rows += arena.contest(*value_measure(arena, name, seed=seed))
     rows += arena.contest(*diversity_measure(table, at))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skyloom import registry
 from skyloom.errors import DataError
 from skyloom.evaluate.generated.arena import Arena, Measure, Told
 from skyloom.evaluate.generated.curves import Curve
@@ -199,6 +200,41 @@ def distance_measure(features: np.ndarray, arena: Arena, *, seed: int) -> tuple[
         Told("density", "distances", "density", better="both"),
         Told("coverage", "distances", "coverage", better="more", most=1.0),
     ]
+
+
+def observed(curves: Sequence[Curve]) -> np.ndarray | None:
+    """Return what statistics of events tell of each sample in one number, shape ``(n, D)``; None of maps.
+
+    Args:
+        curves: The statistics; profiles are left out, what is not known of a sample counts as the median.
+    """
+    columns = []
+    for curve in curves:
+        kind = getattr(registry.get(curve.statistic, "statistic"), "inputs", "map") if curve.of == "" else ""
+        if kind == "event" and not curve.dims:
+            values = curve.values[:, 0]
+            columns.append(np.where(np.isfinite(values), values, np.nanmedian(values)))
+    return np.column_stack(columns) if columns else None
+
+
+def observed_measure(table: np.ndarray, arena: Arena, *, seed: int) -> tuple[Measure, list[Told]]:
+    """How well a classifier tells two sets of events apart by what a physicist measures of them.
+
+    Args:
+        table: Observables of the joint table, shape ``(n, D)``.
+        arena: The ensembles.
+        seed: Seed of the folds.
+    """
+
+    def measure(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+        a, b = distances.normalised(table[reference], table[other])
+        groups = arena.groups[reference], arena.groups[other]
+        try:
+            return np.array([distances.two_sample_auc(a, b, *groups, seed=seed)])
+        except DataError:
+            return np.array([np.nan])
+
+    return measure, [Told("auc_events", "distances", "classifier AUC, observables of events", most=1.0)]
 
 
 def value_measure(arena: Arena, field: str, *, seed: int) -> tuple[Measure, list[Told]]:
