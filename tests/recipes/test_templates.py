@@ -101,6 +101,19 @@ OWN = {
     "multifield-flow": [*EMULATED, *TINY_UNET],
     "multifield-diffusion": [*EMULATED, *TINY_UNET],
     "multifield-gan": [*EMULATED, "method.net.width=2", "method.critic.width=2"],
+    "hawc-table-flow": [
+        "method.hidden=[8]", "method.splines=1", "data.source.events=300", "task.samples=60",
+    ],
+    "hawc-table-gan": [
+        "method.net.widths=[8]", "method.critic.widths=[8]", "data.source.events=300", "task.samples=60",
+    ],
+    "hawc-table-conditional": [
+        "method.net.widths=[8]", "method.critic.widths=[8]", "data.source.events=300", "task.samples=60",
+    ],
+    "hawc-maps-wgan": [
+        "method.net.widths=[4, 4]", "method.critic.widths=[4, 4]", "data.source.events=200",
+        "task.samples=24", "task.statistics=[event_observables]",
+    ],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",
