@@ -164,4 +164,4 @@ def _coarsest(player: str, size: int, widths: list[int]) -> int:
             f" found {size}",
             hint="a map of 40 pixels takes one to three widths, each 1 or more",
         )
-    return size // step
+    return int(size // step)
