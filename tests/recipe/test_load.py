@@ -296,3 +296,12 @@ def test_recipes_import_no_torch() -> None:
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         == "False\n"
     )
+
+
+def test_cells_name_a_stored_set_only_where_they_are_used():
+    from skyloom.recipe.schema import Maps
+
+    plain, coarse = Maps(cut="slice"), Maps(cut="slice", cells=32)
+    assert "cells" not in plain.identity() and coarse.identity() == {**plain.identity(), "cells": 32}
+    assert plain.identity().keys() == plain.model_dump().keys() - {"cells"}
+    assert coarse.arguments()["cells"] == 32
