@@ -8,12 +8,11 @@ Gas without cosmic rays, beta 10, energy input 1, stirring half without divergen
 seed. With ``--refined T`` a run begins at T from that of half its size, every cell cut into eight, so 128³
 need not pay for its way from rest; 64³ so begun, beside 64³ from rest, tells what that changes. Every run
 keeps its state each 0.1 box sides over sound speed and goes on from there. The table holds what the folder
-has: means over the states from ``--since`` to ``--until``, and their standard deviation over
-seeds.
+has: means over the states from ``--since`` to ``--until``, and over seeds their standard deviation.
 
 Spectra are sums over shells of unit width, k in waves a box. A slope is that of a straight line in the
-logarithms. ``k of 0.1 %`` has a thousandth of the power above it; the peak of k²E is where a constant
-viscosity would dissipate most.
+logarithms. ``k of 0.1 %`` has a thousandth of the power above it; ``k of half`` is where a run has half the
+power of the finest one with its seed, at the same times.
 """
 
 from __future__ import annotations
@@ -118,6 +117,28 @@ def shells(cubes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return spectrum.k / (2 * np.pi), (spectrum.power * spectrum.modes).sum(0)
 
 
+def spectra(gas: Gas) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return wavenumbers and power of velocity, density and field."""
+    cubes = {"v": gas.velocity, "density": gas.density[None], "B": gas.field}
+    return {name: shells(cube) for name, cube in cubes.items()}
+
+
+def halves(coarse: list[Path], fine: list[Path]) -> dict[str, float]:
+    """Return where a run has half the power of a finer one: the last k with more, over their common times."""
+    common = sorted({path.name for path in coarse} & {path.name for path in fine})
+    here, there = (
+        [spectra(load(states[0].parent / name)[0]) for name in common] for states in (coarse, fine)
+    )
+    found = {}
+    for name, (k, _) in here[0].items():
+        power, reference = (np.mean([one[name][1] for one in states], axis=0) for states in (here, there))
+        ratio = power / reference[: len(k)]
+        last = int(np.flatnonzero(ratio >= 0.5)[-1])
+        ends = slice(last, last + 2)
+        found[f"{name}: k of half"] = float(np.interp(-0.5, -ratio[ends], k[ends]))
+    return found
+
+
 def numbers(path: Path) -> dict[str, float]:
     """Return the row of one state."""
     gas, _, seconds = load(path)
@@ -127,43 +148,49 @@ def numbers(path: Path) -> dict[str, float]:
         "std of density": float(gas.density.std()),
         "mean B²/2": float(0.5 * (gas.field**2).sum(0).mean()),
     }
-    cubes = {"v": gas.velocity, "density": gas.density[None], "B": gas.field}
-    for name, cube in cubes.items():
-        k, power = shells(cube)
+    for name, (k, power) in spectra(gas).items():
         for low, high in FITS:
             fit = (k >= low) & (k <= high)
             slope = float(np.polyfit(np.log(k[fit]), np.log(power[fit]), 1)[0])
             found[f"slope of {name}, {low}-{high}"] = slope if high <= size / 4 else math.nan
         above = power[::-1].cumsum()[::-1] / power.sum()
         found[f"{name}: k of 0.1 %"] = float(np.exp(np.interp(math.log(1e3), -np.log(above), np.log(k))))
-        found[f"{name}: peak of k²E"] = float(k[(k**2 * power).argmax()])
     found["CPU seconds"] = seconds
     return found
 
 
 def table(folder: Path, since: float, until: float) -> Iterator[str]:
     """Yield the lines of the table, one quantity a row and one kind of run a column."""
-    kinds: dict[str, list[list[dict[str, float]]]] = {}
+    kinds: dict[str, dict[str, list[Path]]] = {}
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         times = {path: int(path.stem) * EVERY for path in sorted(place.glob("*.npz"))}
         states = [path for path, time in times.items() if since - 1e-9 <= time <= until + 1e-9]
         if states:
-            size, _, *begin = place.name.split("-")
+            size, seed, *begin = place.name.split("-")
             kind = f"{size}³" + "".join(f", refined at {text}" for text in begin)
-            kinds.setdefault(kind, []).append([numbers(path) for path in states])
+            kinds.setdefault(kind, {})[seed] = states
     order = sorted(kinds, key=lambda kind: (int(kind.split("³")[0]), kind))
+    finest = kinds[order[-1]]
+    rows: dict[str, list[list[dict[str, float]]]] = {}
+    for kind in order:
+        found = {seed: [numbers(path) for path in states] for seed, states in kinds[kind].items()}
+        for seed in found.keys() & finest.keys() if kind != order[-1] else ():
+            lost = halves(kinds[kind][seed], finest[seed])
+            found[seed] = [row | lost for row in found[seed]]
+        rows[kind] = list(found.values())
     yield f"| | {' | '.join(order)} |"
     yield f"|{'---|' * (len(order) + 1)}"
-    yield f"| runs | {' | '.join(str(len(kinds[kind])) for kind in order)} |"
-    for name in kinds[order[0]][0][0]:
-        yield f"| {name} | {' | '.join(cell(name, kinds[kind]) for kind in order)} |"
+    yield f"| runs | {' | '.join(str(len(rows[kind])) for kind in order)} |"
+    names = dict.fromkeys(name for kind in order for states in rows[kind] for name in states[0])
+    for name in sorted(names, key=lambda name: name == "CPU seconds"):
+        yield f"| {name} | {' | '.join(cell(name, rows[kind]) for kind in order)} |"
 
 
 def cell(name: str, runs: list[list[dict[str, float]]]) -> str:
     """Return the mean over runs of their means over states, and the standard deviation of the former."""
     over = max if name == "CPU seconds" else np.mean
-    values = np.array([over([state[name] for state in states]) for states in runs])
-    if np.isnan(values).any():
+    values = np.array([over([state[name] for state in states]) for states in runs if name in states[0]])
+    if len(values) == 0 or np.isnan(values).any():
         return "–"
     spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
     return f"{values.mean():.3g}{spread}"
