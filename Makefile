@@ -41,9 +41,9 @@ browser:
 	$(PIP) -e .
 	touch $@
 
-.venv/dev.done: .venv/bin/python pyproject.toml constraints.txt
+.venv/dev.done: .venv/bin/python pyproject.toml constraints.txt examples/plugin/pyproject.toml
 	@echo "installing Skyloom and its tools into .venv (about three minutes the first time)"
-	$(PIP) -e '.[all,dev]'
+	$(PIP) -e '.[all,dev]' -e examples/plugin
 	touch $@
 
 .venv/docs.done: .venv/dev.done
