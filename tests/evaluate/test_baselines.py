@@ -8,7 +8,7 @@ import pytest
 from skyloom import registry
 from skyloom.errors import DataError, ShapeError, UsageError
 from skyloom.evaluate import scores
-from skyloom.evaluate.baselines import Majority, MapMoments, Mean, Scattering, Spectrum
+from skyloom.evaluate.baselines import Majority, MapMoments, Mean, Readings, Scattering, Spectrum
 
 
 def make_maps(K: int, m: int = 4, N: int = 16, seed: int = 0):
@@ -37,7 +37,8 @@ def classes_of(targets):
 @pytest.mark.parametrize("name", registry.names("baseline"))
 def test_every_registered_baseline_keeps_the_contract(name, answers):
     maps, targets, groups = make_maps(12)
-    baseline = registry.build(name, "baseline")
+    needed = {"columns": ["x"]} if name == "readings" else {}
+    baseline = registry.build({"name": name, **needed}, "baseline")
     asked = {"box": 1.0, "periodic": True, "answers": answers}
     y = targets if answers == "parameters" else classes_of(targets)
     if answers not in baseline.answers:
@@ -213,3 +214,27 @@ def test_empty_map_has_a_finite_spectrum():
 def test_wrong_arguments_are_refused(make, text):
     with pytest.raises(UsageError, match=text):
         make()
+
+
+def test_readings_answer_from_columns_and_from_logarithms_where_asked():
+    rng = np.random.default_rng(0)
+    x = rng.lognormal(0, 1, (200, 2))
+    x[:3, 1] = 0
+    y = np.log(x[:, :1])
+    asked = {"box": 1.0, "periodic": False}
+    right = Readings(columns=["a", "b"], logarithms=["a"], degree=1).fit(
+        x[:, :, None, None], y, np.arange(200), **asked
+    )
+    plain = Readings(columns=["a", "b"], degree=1).fit(x[:, :, None, None], y, np.arange(200), **asked)
+    assert right.columns == ("a", "b")
+    # in the logarithm the answer is a straight line; without it, it is none
+    assert scores.r2(y, right.predict(x[:, :, None, None])["mean"])[0] > 0.9999
+    assert scores.r2(y, plain.predict(x[:, :, None, None])["mean"])[0] < 0.9
+    zeros = Readings(columns=["b"], logarithms=["b"]).fit(x[:, 1:, None, None], y, np.arange(200), **asked)
+    assert np.isfinite(zeros.predict(np.zeros((2, 1, 1, 1)))["mean"]).all()
+
+
+@pytest.mark.parametrize("arguments", [{"columns": []}, {"columns": ["a"], "logarithms": ["b"]}])
+def test_readings_need_columns_and_logarithms_of_them(arguments):
+    with pytest.raises(UsageError, match="baseline readings"):
+        Readings(**arguments)

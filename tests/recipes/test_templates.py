@@ -114,6 +114,13 @@ OWN = {
         "method.net.widths=[4, 4]", "method.critic.widths=[4, 4]", "data.source.events=200",
         "task.samples=24", "task.statistics=[event_observables]",
     ],
+    "hawc-gamma-hadron": [
+        "method.net.width=4", "data.source.events=60", "data.source.per_shard=60", "explain=[]",
+        "evaluate.baselines=[majority, {name: readings, columns: [nHit, CxPE40], degree: 1}]",
+    ],
+    "hawc-reconstruct": [
+        "method.net.widths=[4, 4, 4]", "data.source.events=60", "data.source.per_shard=60", "explain=[]",
+    ],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyloom import registry
+from skyloom.api.competitors import labels, predict_baselines
 from skyloom.api.data import BLOCK, Samples, check_same_data, samples, write_dataset
 from skyloom.api.rating import evaluate_ensemble
 from skyloom.api.trained import Run, load_run, timed_outputs
 from skyloom.errors import DataError, UsageError, nearest
+from skyloom.evaluate.directions import angular_resolution
 from skyloom.evaluate.floors import label_noise
 from skyloom.evaluate.repair import fit_repair
 from skyloom.evaluate.scorecard import as_json, scorecard
@@ -72,15 +74,20 @@ def evaluate(path: Path, side: str = "test", *, progress: str | None = None) -> 
     if side == "test":
         prediction, verdict = run.compared(prediction, data.maps(data.rows_of(run.split.sides[side])))
     settings = run.recipe.evaluate
+    others = predict_baselines(run, data, side)
     metrics = scorecard(
         prediction,
-        baselines=_baselines(run, data, side),
+        baselines=others,
         floors=_floors(run, data, prediction),
         bootstrap=settings.bootstrap,
         seed=settings.seed,
         looks=looks,
         seconds_per_sample=seconds,
     )
+    here = data.reader.table.isel(sample=data.rows_of(run.split.sides[side]))
+    resolution = angular_resolution(prediction, others, here, draws=settings.bootstrap, seed=settings.seed)
+    if resolution is not None:
+        metrics["angular_resolution"] = resolution
     if verdict is not None:
         metrics["shift"] = as_json(verdict.card())
     write_dataset(run.folder.path_of(f"evaluate/{side}/predictions.nc"), prediction)
@@ -358,30 +365,6 @@ def _predicted(run: Run, data: Samples, side: str) -> tuple[xr.Dataset, float]:
     return run.interpret(outputs, data.reader.table.isel(sample=rows), side=side), seconds
 
 
-def _baselines(run: Run, data: Samples, side: str) -> dict[str, xr.Dataset]:
-    """Fit the recipe's baselines on the train side, on what the network sees, and let them predict."""
-    train, here = (data.rows_of(run.split.sides[name]) for name in ("train", side))
-    maps = run.inputs(data.maps(train))
-    table = data.reader.table.isel(sample=train)
-    targets = run.task.targets(table)
-    found = {}
-    specs = run.recipe.evaluate.baselines
-    for name, spec in zip(labels(specs), specs, strict=True):
-        baseline = registry.build(spec, "baseline")
-        baseline.fit(
-            maps,
-            targets,
-            table["group"].values,
-            box=data.box,
-            periodic=data.periodic,
-            answers=run.task.answers,
-        )
-        outputs = baseline.predict(run.inputs(data.maps(here)))
-        side_table = data.reader.table.isel(sample=here)
-        found[name] = run.task.interpret(outputs, side_table, side=side, leaky=run.split.leaky)
-    return found
-
-
 def _floors(run: Run, data: Samples, prediction: xr.Dataset) -> dict[str, xr.Dataset]:
     """The best that can be reached: for parameters, what the noise of the labels allows."""
     if run.task.answers != "parameters":
@@ -416,22 +399,3 @@ def _statistics(run: Run, data: Samples, side: str, *, by_class: bool = False) -
         units={name: data.reader.field_attrs(name)["units"] for name in data.fields},
         box_unit=data.reader.attrs["box_size_unit"],
     )
-
-
-def labels(specs: list[dict[str, Any]]) -> list[str]:
-    """Return a label for each component: its name, and what tells it from others of that name.
-
-    Args:
-        specs: Components of one kind, every default written out.
-
-    Example:
-        >>> labels([{"name": "mean"}, {"name": "moments", "moments": 2}, {"name": "moments", "moments": 3}])
-        ['mean', 'moments-2', 'moments-3']
-    """
-    found = []
-    for spec in specs:
-        rivals = [other for other in specs if other["name"] == spec["name"]]
-        apart = [key for key in spec if any(other.get(key) != spec[key] for other in rivals)]
-        tags = [f"{spec[key]}" if key == spec["name"] else f"{key}={spec[key]}" for key in apart]
-        found.append("-".join([spec["name"], *tags]))
-    return found

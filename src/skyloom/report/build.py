@@ -12,6 +12,7 @@ from skyloom.report.page import Section
 from skyloom.report.sections import (
     class_statistics,
     classes,
+    directions,
     emulated,
     errors,
     evidence,
@@ -26,6 +27,7 @@ from skyloom.report.sections import (
 _SECTIONS: tuple[Callable[[Artefacts], Section | None], ...] = (
     results.side_by_side,
     results.predictions,
+    directions.angular_resolution,
     translation.translation,
     classes.classes,
     class_statistics.class_statistics,

@@ -8,5 +8,6 @@ Penalties and errors come from folds of whole groups.
 from skyloom.evaluate.baselines.base import Baseline
 from skyloom.evaluate.baselines.constant import Majority, Mean
 from skyloom.evaluate.baselines.features import MapMoments, Scattering, Spectrum
+from skyloom.evaluate.baselines.readings import Readings
 
-__all__ = ["Baseline", "Majority", "MapMoments", "Mean", "Scattering", "Spectrum"]
+__all__ = ["Baseline", "Majority", "MapMoments", "Mean", "Readings", "Scattering", "Spectrum"]

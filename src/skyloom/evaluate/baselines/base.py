@@ -17,9 +17,11 @@ class Baseline(ABC):
 
     Attributes:
         answers: What it can predict: ``parameters``, ``classes`` or both.
+        columns: Columns of the table that it sees in place of the maps, as ``(n, F, 1, 1)``; empty for maps.
     """
 
     answers: ClassVar[tuple[str, ...]] = ("parameters", "classes")
+    columns: tuple[str, ...] = ()
     _fitted = False
     _box, _periodic = 1.0, True
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skyloom.errors import FormatError
 from skyloom.formats.event_table import COSINE, azimuth_of
-from skyloom.formats.xcdf.quantities import HITS, MEASURED, TRUE
+from skyloom.formats.xcdf.quantities import HITS, MEASURED, OPTIONAL, TRUE
 from skyloom.formats.xcdf.records import Field
 from skyloom.formats.xcdf.writer import write
 from skyloom.instruments.hawc import Hits, Layout, Maps, default_layout, from_maps, to_channels
@@ -119,7 +119,7 @@ def write_events(
             columns[HITS[2]] = (hits.time, counts)
     if COSINE in ds:
         ds = ds.assign(azimuth=("sample", azimuth_of(ds)))
-    for quantity in (*MEASURED, *TRUE):
+    for quantity in (*MEASURED, *OPTIONAL, *TRUE):
         if quantity.name in ds:
             values = ds[quantity.name].values.astype(np.float64).reshape(n)
             whole = quantity.resolution == 1

@@ -26,6 +26,8 @@ MEASURED = (
     Quantity("rec.CxPE40", "CxPE40", "electron", "largest charge more than 40 m from the core", 0.01),
 )
 """The eight reconstructed numbers of the published tables."""
+OPTIONAL = (Quantity("rec.PINC", "PINC", "", "PINC, unevenness of the charge about the core", 1e-3),)
+"""Reconstructed numbers that only some files have."""
 TRUE = (
     Quantity("SimEvent.energyTrue", "energy", "GeV", "true energy", 0.0),
     Quantity("SimEvent.thetaTrue", "theta", "deg", "true zenith angle", 1e-3),

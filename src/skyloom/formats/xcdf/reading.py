@@ -31,7 +31,7 @@ from skyloom.formats.event_table import table_fields
 from skyloom.formats.xcdf.events import with_channels
 from skyloom.formats.xcdf.file import File
 from skyloom.formats.xcdf.frames import FILE_HEADER
-from skyloom.formats.xcdf.quantities import HITS, MEASURED, POSITION, TRUE
+from skyloom.formats.xcdf.quantities import HITS, MEASURED, OPTIONAL, POSITION, TRUE
 from skyloom.formats.xcdf.truth import DERIVED, truth_labels
 from skyloom.instruments.hawc import (
     SIZE,
@@ -132,9 +132,12 @@ class Xcdf:
         self.path, self.product, self.channels = Path(path), product, channels
         self.layout, self.dead, self.realism = layout, list(dead or []), realism
         self.primary, self.labels = primary, dict(labels or {})
-        taken = {*(q.name for q in (*MEASURED, *TRUE)), *COORDINATES, *DERIVED, "front_time"} & set(
-            self.labels
-        )
+        taken = {
+            *(q.name for q in (*MEASURED, *OPTIONAL, *TRUE)),
+            *COORDINATES,
+            *DERIVED,
+            "front_time",
+        } & set(self.labels)
         if taken:
             raise UsageError(
                 f"labels names {min(taken)!r}, which the set has already", hint="take another name"
@@ -178,7 +181,7 @@ class Xcdf:
 
     def _parts(self, file: File, lost: Counter[str]) -> list[Part]:
         """Return the events of a file that are kept, a thousand at a time."""
-        quantities = [q for q in (*MEASURED, *TRUE) if q in MEASURED or q.native in file.fields]
+        quantities = [q for q in (*MEASURED, *OPTIONAL, *TRUE) if q in MEASURED or q.native in file.fields]
         native = {q.name: q.native for q in quantities} | self.labels
         for name in [*native.values(), *(HITS if self.product != "table" else ())]:
             if name not in file.fields and name not in file.aliases:
@@ -248,7 +251,9 @@ class Xcdf:
         fields = dict(maps)
         true = {quantity.name: numbers.pop(quantity.name) for quantity in TRUE if quantity.name in numbers}
         labels = truth_labels(true, zenith=numbers["zenith"], azimuth=numbers["azimuth"])
-        for quantity in MEASURED:
+        for quantity in (*MEASURED, *OPTIONAL):
+            if quantity.name not in numbers:
+                continue
             values = numbers.pop(quantity.name)
             if maps:
                 labels[quantity.name] = Label(values, "label", quantity.unit, quantity.long_name)

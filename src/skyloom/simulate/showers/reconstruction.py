@@ -9,7 +9,7 @@ by the place of the largest Poisson likelihood, in which :math:`A` falls out; it
 20, 5 and 1 m, up to 200 m beyond the array.
 
 **Direction.** A plane is fitted to the times by :func:`skyloom.statistics.shower_front.fit_front`, each hit
-with the weight of its charge (at most 20 PE). Then what the front is late in the mean at that distance from
+with the weight of its charge (at most 5 PE). Then what the front is late in the mean at that distance from
 the axis, for that charge, is taken off (its curvature, and the thickness over the charge), hits beyond 3
 robust standard deviations are left out, and the plane is fitted again, twice.
 
@@ -36,14 +36,14 @@ SIGMA, TAIL, RADIUS = 10.0, 5e-5, 120.0
 """Width of the core [m], weight and radius [m] of the tail."""
 MARGIN, COARSE, MIDDLE, FINE = 200.0, 20.0, 5.0, 1.0
 """How far beyond the array a core is looked for, and the steps [m]."""
-HEAVIEST = 20.0
+HEAVIEST = 5.0
 """Charge that counts most in the fit of the plane [PE]."""
 FRONT_RADIUS = 5000.0
 """Radius of the front that is taken off [m]."""
 REJECTION = 3.0
 LEAST_CHARGE = 0.25
 """Least ``CxPE40`` that compactness divides by: the threshold of a PMT [PE]."""
-ENERGY = (0.19, 0.71, 1.42)
+ENERGY = (0.54, 0.59, 1.54)
 """log10 E/GeV at log10 A = 0 and vertical, its slope in log10 A, and in sec θ - 1."""
 
 
