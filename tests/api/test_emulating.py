@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import skyloom
@@ -108,6 +109,23 @@ def test_a_map_follows_from_seed_and_number_alone(run):
     again = opened.sample({"HII_EFF_FACTOR": [20.0, 40.0]}, n=2, seed=1)
     np.testing.assert_allclose(again["T_b"][:2], whole["T_b"][:2], rtol=1e-4, atol=1e-3)
     assert not np.allclose(opened.sample(points, n=2, seed=2)["T_b"], whole["T_b"])
+
+
+def test_batches_are_halved_until_the_memory_suffices_and_change_no_map(run):
+    emulator, sizes = skyloom.load_run(run), []
+    whole = emulator.sample({"HII_EFF_FACTOR": [20.0, 30.0]}, 5, seed=2)
+    enough = emulator.method.sample
+
+    def small(conditions, **settings):
+        sizes.append(len(conditions))
+        if len(conditions) > 4:
+            raise torch.OutOfMemoryError
+        return enough(conditions, **settings)
+
+    emulator.method.sample = small
+    parts = emulator.sample({"HII_EFF_FACTOR": [20.0, 30.0]}, 5, seed=2)
+    assert sizes[-3:] == [4, 4, 2]
+    np.testing.assert_allclose(parts["T_b"], whole["T_b"], rtol=1e-4, atol=1e-3)
 
 
 def test_a_drawing_that_was_stopped_goes_on_and_ends_with_the_same_maps(run, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skyloom.api.trained import Run
 
 AT_ONCE = 64  #: maps drawn together; each has a seed of its own, so the number changes nothing
+ON_GPU = 1024  #: the same on a GPU; halved until its memory suffices
 SHARD = 256  #: maps in a shard of a stored set; what is lost where a drawing is stopped
 Progress = Callable[[int, int], None]
 Points = Mapping[str, Condition | Sequence[Condition]] | Sequence[Mapping[str, Condition]]
@@ -94,16 +95,27 @@ def draw(
     task, about = emulator(run), run.folder.read_json("emulator.json")
     table = task.table(points, first=first)
     table.attrs = {**about["attrs"], "fields": json.dumps(about["fields"])}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     conditions = torch.from_numpy(task.targets(table))
-    method: Any = run.method
-    parts = []
-    for start in range(0, len(points), AT_ONCE):
-        here = conditions[start : start + AT_ONCE]
+    method: Any = run.method.to(device)
+    parts: list[np.ndarray] = []
+    start, together = 0, ON_GPU if device.type == "cuda" else AT_ONCE
+    while start < len(points):
+        here = conditions[start : start + together]
         seeds = [_map_seed(seed, first + start + i) for i in range(len(here))]
         generators = [torch.Generator().manual_seed(own) for own in seeds]
-        parts.append(method.sample(here, generator=generators, steps=steps).numpy())
+        try:
+            drawn = method.sample(here.to(device), generator=generators, steps=steps)
+        except torch.OutOfMemoryError:
+            if together == 1:
+                raise
+            together //= 2
+            continue
+        parts.append(drawn.cpu().numpy())
+        start += len(here)
         if progress is not None:
-            progress(start + len(here), len(points))
+            progress(start, len(points))
+    method.to("cpu")
     maps = np.concatenate(parts)
     names = run.recipe.data.fields
     restored = run.transforms.inverse({name: maps[:, c] for c, name in enumerate(names)}, {})

@@ -24,6 +24,7 @@ SMALL = {"net": {"name": "unet", "width": 8, "multiples": [1, 2], "attention": F
 OWN = {
     "density_flow": {"hidden": [8], "coupling": True},
     "gan": {"net": {"name": "perceptron", "widths": [16]}, "critic": {"name": "perceptron", "widths": [16]}},
+    "vae": {"net": {"name": "perceptron", "widths": [16]}, "encoder": {"name": "resnet", "width": 4}},
     "pixelcnn": {"levels": 16, "mixtures": 2, "nr_resnet": 1, "nr_filters": 4, "scales": 2},
     # Halved once, so that the denoiser of the latent maps can halve them again.
     "latent_diffusion": SMALL | {"autoencoder": {"name": "kl", "width": 8, "halvings": 1}},

@@ -1,0 +1,149 @@
+r"""A variational autoencoder of maps with conditions (Kingma & Welling 2013, arXiv:1312.6114).
+
+The generator draws a map from noise ``z`` and the conditions; an encoder, which sees map and conditions,
+tells which noise may have made it. What is minimised, per pixel of all channels, is
+
+.. math:: \Big\langle \tfrac{(x - \hat x)^2}{2 s_c^2} + \ln s_c \Big\rangle
+          + \frac{\beta}{N} \sum_i \mathrm{KL}\big(\mathcal N(\mu_i, \sigma_i^2) \,\|\, \mathcal N(0, 1)\big)
+
+with an error ``s_c`` of each channel that is learnt, so that nobody has to weigh the two terms against each
+other; with ``beta`` 1 it is the evidence bound, with more the noise says less (Higgins et al. 2017). A map
+that is drawn is the mean :math:`\hat x`: smooth where the noise does not say enough, of less power than a
+true map.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skyloom import registry
+from skyloom.errors import UsageError
+from skyloom.methods.base import Batch, Net, prediction_mode
+from skyloom.methods.generative.adversarial import GeneratorNet
+from skyloom.methods.generative.base import VALIDATION_SEED, Generative
+from skyloom.methods.generative.denoising import Generators, Step, gaussian
+
+LARGEST = 8.0  #: of the logarithm of a variance; beyond it lies only overflow
+
+
+class VAE(Generative):
+    """Variational autoencoder of maps with conditions.
+
+    Logged in validation are ``error``, the mean square error of maps drawn again, and ``kl``, what the
+    encoder tells of a map [nats].
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of conditions.
+        size: Side length of the maps, pixels.
+        net: The generator.
+        encoder: The encoder; it sees the conditions as constant maps.
+        beta: Weight of what the encoder tells.
+
+    Raises:
+        UsageError: ``beta`` is negative.
+
+    Example:
+        >>> method = VAE(1, 2, 16, net={"name": "perceptron"}, encoder={"name": "cmd_cnn", "width": 2})
+        >>> method.sample(torch.zeros(3, 2)).shape
+        torch.Size([3, 1, 16, 16])
+    """
+
+    name = "vae"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_features: int,
+        size: int,
+        *,
+        net: GeneratorNet = {"name": "perceptron"},  # noqa: B006 - read, never written
+        encoder: Net = {"name": "cmd_cnn", "dropout": 0.0},  # noqa: B006 - read, never written
+        beta: float = 1.0,
+    ) -> None:
+        if beta < 0:
+            raise UsageError(
+                f"method 'vae': beta is {beta:g}", hint="give 0 or more; 1 is the evidence bound"
+            )
+        arguments: dict[str, Any] = {
+            "net": registry.resolve(net, "generator"),
+            "encoder": registry.resolve(encoder, "net"),
+            "beta": beta,
+        }
+        super().__init__(in_channels, out_features, size, arguments)
+        self.beta = beta
+        self.net = registry.build(net, "generator", data=(in_channels, out_features, size))
+        (count,) = self.net.noise_shape
+        self.encoder = registry.build(encoder, "net", data=(in_channels + out_features, 2 * count, size))
+        self.log_error = torch.nn.Parameter(torch.zeros(in_channels, 1, 1))
+
+    def encoded(self, maps: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and logarithm of the variance of the noise of maps, each ``(B, noise)``.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            conditions: Shape ``(B, P)``, standardised.
+        """
+        told = conditions[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        mean, raw = self.encoder(torch.cat((maps, told), dim=1)).chunk(2, dim=1)
+        return mean, LARGEST * torch.tanh(raw / LARGEST)
+
+    def bound(
+        self, maps: Tensor, conditions: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is minimised, the mean square error, and the sum of the KL terms, each ``()``.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            conditions: Shape ``(B, P)``, standardised.
+            generator: Source of the noise; None for torch's own.
+        """
+        mean, log_variance = self.encoded(maps, conditions)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        drawn = self.net(mean + torch.exp(0.5 * log_variance) * noise, conditions)
+        square = (maps - drawn).square()
+        likely = (0.5 * square * torch.exp(-2 * self.log_error) + self.log_error).mean()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+        return likely + self.beta * kl / maps[0].numel(), square.mean(), kl
+
+    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bound twice: it is minimised and logged."""
+        loss, _, _ = self.bound(maps, targets, None)
+        return loss, loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the bound, the error and what the encoder tells, with the same noise in every epoch."""
+        maps, targets = self.check(batch)
+        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
+        with prediction_mode(self):
+            found = self.bound(maps, targets, generator)
+        for name, value in zip(("loss", "error", "kl"), found, strict=True):
+            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+
+    def sample(
+        self,
+        conditions: Tensor,
+        *,
+        generator: Generators | None = None,
+        steps: int | None = None,
+        done: Step | None = None,
+    ) -> Tensor:
+        """Draw maps in one pass of the generator; see `Generative.sample`.
+
+        Raises:
+            UsageError: More or fewer than one step are asked for.
+        """
+        self.check_conditions(conditions)
+        if steps not in (None, 1):
+            raise UsageError(
+                f"a sampler of {steps} steps", hint=f"method {self.name!r} draws in one: leave it out"
+            )
+        with prediction_mode(self), torch.no_grad():
+            noise = gaussian((len(conditions), *self.net.noise_shape), conditions, generator)
+            maps: Tensor = self.net(noise, conditions)
+        if done is not None:
+            done(1, 1)
+        return maps
