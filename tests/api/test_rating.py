@@ -60,3 +60,10 @@ def test_a_judge_that_cannot_judge_is_refused(judge):
         rating.read_by(Path("run"), real, real, ["HII_EFF_FACTOR"])
     with pytest.raises(UsageError, match="reads none of sigma_8"):
         rating.read_by(Path("run"), real, real, ["sigma_8"])
+
+
+def test_a_set_by_name_needs_a_source_that_has_sets():
+    with pytest.raises(UsageError, match="'field_set' has no sets"):
+        rating.source_of({"name": "field_set", "path": "web"}, "CV", "fixed")
+    whole = {"name": "field_set", "path": "cv"}
+    assert rating.source_of({"name": "cosmic_web", "set": "LH"}, whole, "fixed") == whole

@@ -178,7 +178,8 @@ def _beside(run: Run, data: Samples, name: str, progress: str | None) -> tuple[x
         LeakError: It shares a simulation, a seed or a map with the train or the validation side.
     """
     task = emulator(run)
-    changes = {"data.source": getattr(task, name), "data.select": {}, "data.balance": None}
+    source = source_of(run.recipe.data.source, getattr(task, name), name)
+    changes = {"data.source": source, "data.select": {}, "data.balance": None}
     other = samples(run.recipe.with_overrides(changes))
     seen = replace(data, rows=data.rows_of((*run.split.sides["train"], *run.split.sides["validation"])))
     check_foreign(seen.table, other.table, fingerprints=(fingerprints(seen), fingerprints(other)), name=name)
@@ -188,6 +189,32 @@ def _beside(run: Run, data: Samples, name: str, progress: str | None) -> tuple[x
     with counting(f"samples, {name}", progress) as count:
         # Numbers of their own: no map begins as the same noise as one of the judged side.
         return real, draw(run, chosen, seed=SEED + 1 + BESIDE.index(name), progress=count)
+
+
+def source_of(own: Mapping[str, Any], given: str | Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the source of a further set.
+
+    Args:
+        own: The recipe's own source, every default written out.
+        given: The name of one of its sets, or a whole source.
+        name: What asks for it, for the message.
+
+    Raises:
+        UsageError: The own source has no sets.
+
+    Example:
+        >>> source_of({"name": "cosmic_web", "set": "LH", "simulations": 400}, "CV", "fixed")
+        {'name': 'cosmic_web', 'set': 'CV', 'simulations': None}
+    """
+    if not isinstance(given, str):
+        return dict(given)
+    if "set" not in own:
+        raise UsageError(
+            f"task.{name} is the set {given!r}, and the source {own['name']!r} has no sets",
+            hint="give a whole source: {name: ..., path: ...}",
+        )
+    # A number of simulations is that of the own set; another has its own.
+    return {**own, "set": given, **({"simulations": None} if "simulations" in own else {})}
 
 
 def read_by(path: Path, real: xr.Dataset, generated: xr.Dataset, parameters: Sequence[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from skyloom.tasks.infer import Infer
 
 Condition = float | int | str
 Statistic = Annotated[dict[str, Any], Kind("statistic")]
-Source = Annotated[dict[str, Any], Kind("format", "simulator")]
+Source = str | dict[str, Any]
 ARGUMENTS = (
     "parameters",
     "label",
@@ -53,7 +53,8 @@ class Emulate:
             simulation resemble each other, so the range of real against real is then too narrow, which is
             hard on the generator.
         fixed: A set at one parameter point, such as CAMELS's CV: the variance of the statistics between
-            generated maps is held against that between its maps.
+            generated maps is held against that between its maps. The name of a ``set`` of the recipe's own
+            source, or a whole source.
         one_parameter: A set in which one parameter is varied at a time, such as CAMELS's 1P, for the
             response of the statistics; null for the response on the judged side itself.
         judge: Folder of a run of task ``infer`` that reads the parameters off generated maps; null for a
@@ -62,6 +63,7 @@ class Emulate:
 
     Raises:
         UsageError: A condition is named twice, or a number is out of range.
+        RegistryError: A source is unknown, or has other arguments.
 
     Example:
         >>> role = {"role": "parameter", "units": ""}
@@ -102,6 +104,9 @@ class Emulate:
             raise UsageError(f"task emulate: judge_steps is {judge_steps}", hint="give 1 or more")
         self.parameters, self.label, self.samples = list(parameters), label, samples
         self.statistics, self.independent = statistics, independent
+        for source in (fixed, one_parameter):
+            if isinstance(source, dict):
+                registry.resolve(source, "format", "simulator")
         self.fixed, self.one_parameter = fixed, one_parameter
         self.judge, self.judge_steps = judge, judge_steps
         self._numbers: Infer | None = None
