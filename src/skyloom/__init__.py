@@ -12,18 +12,30 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skyloom.api import load_run, run, scorecard
+    from skyloom.api import from_pretrained, load_run, push_to_hub, run, scorecard
     from skyloom.fields.store import open
     from skyloom.formats import read
     from skyloom.recipe.load import load as load_recipe
 
 __version__ = version("skyloom")
-__all__ = ["__version__", "load_recipe", "load_run", "open", "read", "run", "scorecard"]
+__all__ = [
+    "__version__",
+    "from_pretrained",
+    "load_recipe",
+    "load_run",
+    "open",
+    "push_to_hub",
+    "read",
+    "run",
+    "scorecard",
+]
 
 _HOMES = {
+    "from_pretrained": ("skyloom.api", "from_pretrained"),
     "load_recipe": ("skyloom.recipe", "load"),
     "load_run": ("skyloom.api", "load_run"),
     "open": ("skyloom.fields.store", "open"),
+    "push_to_hub": ("skyloom.api", "push_to_hub"),
     "read": ("skyloom.formats", "read"),
     "run": ("skyloom.api", "run"),
     "scorecard": ("skyloom.api", "scorecard"),

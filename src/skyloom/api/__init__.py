@@ -15,6 +15,7 @@ from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, r
 from skyloom.api.learning_curve import curve, curve_rows
 from skyloom.api.scoring import scorecard
 from skyloom.api.searching import ranking, read_space, sweep
+from skyloom.api.sharing import from_pretrained, package, push_to_hub
 from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
 from skyloom.api.transfer import transfer, transfer_tables
@@ -32,6 +33,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fetch",
+    "from_pretrained",
     "headline",
     "import_",
     "import_weights",
@@ -39,8 +41,10 @@ __all__ = [
     "load_recipe",
     "load_run",
     "make",
+    "package",
     "predict",
     "predicted",
+    "push_to_hub",
     "ranking",
     "read_points",
     "read_space",

@@ -85,6 +85,7 @@ for _verb, _name, _panel in (
     (runs.predict, "predict", STEPS),
     (drawing.sample, "sample", STEPS),
     (runs.compare, "compare", STEPS),
+    (runs.share, "share", STEPS),
     (scoring.scorecard, "scorecard", STEPS),
     (exploring.curve, "curve", STEPS),
     (exploring.sweep, "sweep", STEPS),

@@ -170,6 +170,30 @@ def report(run: RunArgument) -> None:
     console.path("report", api.report(folder))
 
 
+def share(
+    run: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="A folder to fill.", show_default=False)
+    ] = None,
+    hub: Annotated[
+        str | None,
+        typer.Option("--hub", metavar="OWNER/NAME", help="A repository of the Hugging Face Hub."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="A new repository is yours alone.")] = False,
+) -> None:
+    """Give a trained run to others, with its model card: as a folder, or on the Hugging Face Hub."""
+    if (out is None) == (hub is None):
+        raise UsageError("where to?", hint="give one of --out FOLDER and --hub OWNER/NAME")
+    folder = find_run(run)
+    from skyloom import api
+
+    if out is not None:
+        console.path("shared run", api.package(folder, out))
+    else:
+        console.say(api.push_to_hub(folder, str(hub), private=private))
+    console.hint(f"skyloom.from_pretrained({str(out or hub)!r}) opens it")
+
+
 def compare(
     runs: Annotated[
         list[str],
