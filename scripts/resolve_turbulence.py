@@ -174,7 +174,8 @@ def table(folder: Path, since: float, until: float) -> Iterator[str]:
     rows: dict[str, list[list[dict[str, float]]]] = {}
     for kind in order:
         found = {seed: [numbers(path) for path in states] for seed, states in kinds[kind].items()}
-        for seed in found.keys() & finest.keys() if kind != order[-1] else ():
+        coarser = kind.split("³")[0] != order[-1].split("³")[0]
+        for seed in found.keys() & finest.keys() if coarser else ():
             lost = halves(kinds[kind][seed], finest[seed])
             found[seed] = [row | lost for row in found[seed]]
         rows[kind] = list(found.values())
