@@ -144,6 +144,10 @@ def scores(metrics: Mapping[str, Any]) -> None:
         for target, told in parameters.items():
             _class_scores(target, told)
         return
+    if metrics.get("answers") == "fields":
+        for field, told in parameters.items():
+            _field_scores(field, told)
+        return
     names = list(dict.fromkeys(score for told in parameters.values() for score in told["scores"]))
     rows = []
     for parameter, told in parameters.items():
@@ -154,6 +158,16 @@ def scores(metrics: Mapping[str, Any]) -> None:
         for baseline, values in told.get("baselines", {}).items():
             rows.append(["", baseline, *(number(values.get(score)) for score in names)])
     table(["parameter", "by", *names], rows)
+
+
+def _field_scores(field: str, told: Mapping[str, Any]) -> None:
+    """Print the scores of a translated field, one a row: they are too many for columns."""
+    rivals: Mapping[str, Any] = told.get("baselines", {})
+    rows = [
+        [name, number(score), *(number(scores.get(name)) for scores in rivals.values())]
+        for name, score in told["scores"].items()
+    ]
+    table([field, "network", *rivals], rows)
 
 
 def _class_scores(target: str, told: Mapping[str, Any]) -> None:
