@@ -69,7 +69,7 @@ def readings(table: xr.Dataset, columns: Sequence[str]) -> np.ndarray:
 
 
 def labels(specs: list[dict[str, Any]]) -> list[str]:
-    """Return a label for each component: its name, and what tells it from others of that name.
+    """Return a label for each component: its title, or its name and what tells it from others of that name.
 
     Args:
         specs: Components of one kind, every default written out.
@@ -77,9 +77,14 @@ def labels(specs: list[dict[str, Any]]) -> list[str]:
     Example:
         >>> labels([{"name": "mean"}, {"name": "moments", "moments": 2}, {"name": "moments", "moments": 3}])
         ['mean', 'moments-2', 'moments-3']
+        >>> labels([{"name": "readings", "columns": ["nHit"], "title": "size"}])
+        ['size']
     """
     found = []
     for spec in specs:
+        if spec.get("title"):
+            found.append(str(spec["title"]))
+            continue
         rivals = [other for other in specs if other["name"] == spec["name"]]
         apart = [key for key in spec if any(other.get(key) != spec[key] for other in rivals)]
         tags = [_told(key, spec) for key in apart]

@@ -13,6 +13,7 @@ from skyloom.simulate.showers.cascade import GAMMA, PROTON
 from skyloom.simulate.showers.detector import add_noise, axes, trigger
 from skyloom.simulate.showers.generate import Beam, throw
 from skyloom.simulate.showers.reconstruction import _lateness, _profile, fit_core, reconstruct
+from skyloom.statistics.shower_front import fit_front
 
 LAYOUT = default_layout()
 TANK, KIND = np.divmod(LAYOUT.grid_id - 1, 4)
@@ -69,8 +70,17 @@ def test_events_hold_at_least_what_the_trigger_asks():
     np.testing.assert_allclose(np.nanmin(np.abs(late), axis=1), 0, atol=1e-4)
 
 
-def test_an_ideal_plane_is_reconstructed_to_rounding():
-    """A sphere about a far point, no thickness, no jitter: what is taken off must be put on by the test."""
+def test_an_ideal_plane_through_the_array_is_fitted_to_rounding():
+    zenith, azimuth = np.array([0.05, 0.4, 0.8]), np.array([1.0, -3.0, 2.5])
+    u = np.stack([axes(*pair)[0] for pair in zip(zenith, azimuth, strict=True)])
+    time = -(LAYOUT.position @ u.T).T / physics.C + 77.0
+    front = fit_front(time, np.ones_like(time, bool), LAYOUT.position, rejection=3.0)
+    np.testing.assert_allclose(front.zenith, zenith, atol=1e-10)
+    np.testing.assert_allclose(front.azimuth, azimuth, atol=1e-9)
+
+
+def test_an_ideal_front_is_reconstructed_as_well_as_the_grid_of_cores_allows():
+    """A front as late as the reconstruction takes it to be: what is left comes from the grid of cores."""
     rng = np.random.default_rng(3)
     zenith, azimuth = np.array([0.1, 0.6]), np.array([2.0, -2.5])
     u = np.stack([axes(*pair)[0] for pair in zip(zenith, azimuth, strict=True)])

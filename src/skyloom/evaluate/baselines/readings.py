@@ -17,6 +17,7 @@ class Readings(OnFeatures):
 
     Args:
         columns: Labels of the field set.
+        title: What to call it beside others; empty for the names of the columns.
         logarithms: Those of which the logarithm is taken; numbers below the smallest positive one of
             the train side count as that.
         degree: Highest degree of their products.
@@ -37,6 +38,7 @@ class Readings(OnFeatures):
         self,
         *,
         columns: list[str],
+        title: str = "",
         logarithms: list[str] | None = None,
         degree: int = 2,
         classifier: Classifier = "logistic",
@@ -48,7 +50,7 @@ class Readings(OnFeatures):
                 f"baseline readings: columns are {columns}, logarithms {logarithms}",
                 hint="name at least one column, and logarithms of columns only",
             )
-        self.columns = tuple(columns)
+        self.columns, self.title = tuple(columns), title
         self._logarithmic = np.isin(columns, logarithms or [])
 
     def _features(self, maps: np.ndarray, *, fit: bool) -> np.ndarray:
