@@ -23,18 +23,18 @@ from torch import Tensor, nn
 from skyloom import registry
 from skyloom.errors import UsageError
 from skyloom.methods.adversarial import Adversarial, Loss, Penalty, frozen, generator_loss
-from skyloom.methods.base import Batch, prediction_mode
-from skyloom.methods.generative.base import VALIDATION_SEED, Generative
-from skyloom.methods.generative.denoising import Generators, Step, gaussian
+from skyloom.methods.base import Batch
+from skyloom.methods.generative.base import VALIDATION_SEED
 from skyloom.methods.generative.likeness import likeness, power_error
 from skyloom.methods.generative.moves import Move, moved
+from skyloom.methods.generative.one_pass import OnePass
 from skyloom.registry import Kind
 
 GeneratorNet = Annotated[dict[str, Any], Kind("generator")]
 CriticNet = Annotated[dict[str, Any], Kind("critic")]
 
 
-class GAN(Adversarial, Generative):
+class GAN(Adversarial, OnePass):
     """A generator of maps with conditions that learns against a critic.
 
     Logged are ``critic``, ``generator`` and the critic's mean scores of both sides in training; and in
@@ -142,28 +142,3 @@ class GAN(Adversarial, Generative):
             found["power_error"] = power_error(maps, fake)
         for name, value in found.items():
             self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
-
-    def sample(
-        self,
-        conditions: Tensor,
-        *,
-        generator: Generators | None = None,
-        steps: int | None = None,
-        done: Step | None = None,
-    ) -> Tensor:
-        """Draw maps in one pass of the generator; see `Generative.sample`.
-
-        Raises:
-            UsageError: More or fewer than one step are asked for.
-        """
-        self.check_conditions(conditions)
-        if steps not in (None, 1):
-            raise UsageError(
-                f"a sampler of {steps} steps", hint=f"method {self.name!r} draws in one: leave it out"
-            )
-        with prediction_mode(self), torch.no_grad():
-            noise = gaussian((len(conditions), *self.net.noise_shape), conditions, generator)
-            maps: Tensor = self.net(noise, conditions)
-        if done is not None:
-            done(1, 1)
-        return maps

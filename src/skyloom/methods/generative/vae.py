@@ -23,13 +23,13 @@ from skyloom import registry
 from skyloom.errors import UsageError
 from skyloom.methods.base import Batch, Net, prediction_mode
 from skyloom.methods.generative.adversarial import GeneratorNet
-from skyloom.methods.generative.base import VALIDATION_SEED, Generative
-from skyloom.methods.generative.denoising import Generators, Step, gaussian
+from skyloom.methods.generative.base import VALIDATION_SEED
+from skyloom.methods.generative.one_pass import OnePass
 
 LARGEST = 8.0  #: of the logarithm of a variance; beyond it lies only overflow
 
 
-class VAE(Generative):
+class VAE(OnePass):
     """Variational autoencoder of maps with conditions.
 
     Logged in validation are ``error``, the mean square error of maps drawn again, and ``kl``, what the
@@ -122,28 +122,3 @@ class VAE(Generative):
             found = self.bound(maps, targets, generator)
         for name, value in zip(("loss", "error", "kl"), found, strict=True):
             self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
-
-    def sample(
-        self,
-        conditions: Tensor,
-        *,
-        generator: Generators | None = None,
-        steps: int | None = None,
-        done: Step | None = None,
-    ) -> Tensor:
-        """Draw maps in one pass of the generator; see `Generative.sample`.
-
-        Raises:
-            UsageError: More or fewer than one step are asked for.
-        """
-        self.check_conditions(conditions)
-        if steps not in (None, 1):
-            raise UsageError(
-                f"a sampler of {steps} steps", hint=f"method {self.name!r} draws in one: leave it out"
-            )
-        with prediction_mode(self), torch.no_grad():
-            noise = gaussian((len(conditions), *self.net.noise_shape), conditions, generator)
-            maps: Tensor = self.net(noise, conditions)
-        if done is not None:
-            done(1, 1)
-        return maps
