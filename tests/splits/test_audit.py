@@ -281,6 +281,15 @@ def test_a_twin_in_any_field_is_found(make_table: Maker) -> None:
     assert audit(make_table(list("ABCD")), Split(SIDES, by="group"), fingerprints=swapped).checks[-1].passed
 
 
+def test_a_field_that_is_the_same_in_all_samples_tells_none_apart(make_table: Maker) -> None:
+    mask = np.broadcast_to(MAPS[:1], MAPS.shape)
+    both = np.stack([fingerprint(MAPS), fingerprint(mask)], axis=1)
+    assert audit(make_table(list("ABCD")), Split(SIDES, by="group"), fingerprints=both).checks[-1].passed
+    # Alone it is what every side has seen.
+    found = leak(make_table(list("ABCD")), Split(SIDES, by="group"), fingerprints=both[:, 1:])
+    assert "a0 in train and a3 in test" in found
+
+
 def test_a_twin_on_the_same_side_or_excluded_is_no_leak(make_table: Maker) -> None:
     maps = MAPS.copy()
     maps[1] = maps[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skyloom import fields
-from skyloom.errors import DataError, UsageError
+from skyloom.errors import DataError, UnitError, UsageError
 from skyloom.fields.making import Label, build
 from skyloom.tasks.emulate import Emulate, conditions_of, refuse_what_cannot_be_undone
 
@@ -100,3 +100,19 @@ def test_what_is_taken_out_of_each_map_cannot_be_put_back(table):
         Emulate(parameters=["mach"]).fit(table)
     with pytest.raises(UsageError, match="is not fitted"):
         Emulate(parameters=["beta"]).targets(table)
+
+
+def test_angles_are_given_by_cosine_and_sine(table):
+    turned = table.assign_coords(phi=("sample", [0.0, 90.0, 350.0, -10.0], {"role": "label", "units": "deg"}))
+    task = Emulate(parameters=["beta"], angles=["phi"]).fit(turned)
+    assert task.names == ["beta", "phi"] and task.columns == ["beta", "cos phi", "sin phi"]
+    found = task.targets(turned)
+    np.testing.assert_allclose(found[:2], [[-1, 1, 0], [1, 0, 1]], atol=1e-6)
+    # 350 degrees and -10 degrees are one direction.
+    np.testing.assert_allclose(found[2, 1:], found[3, 1:], atol=1e-6)
+    restored = Emulate.from_state(json.loads(json.dumps(task.state())))
+    np.testing.assert_allclose(restored.conditions([{"beta": 2.0, "phi": 450}]), [[0, 0, 1]], atol=1e-6)
+    with pytest.raises(DataError, match="'psi' is not in the table"):
+        Emulate(angles=["psi"]).fit(turned)
+    with pytest.raises(UnitError, match="rad"):
+        Emulate(angles=["phi"]).fit(turned.assign_coords(phi=turned["phi"].assign_attrs(units="m")))

@@ -154,7 +154,7 @@ def _judged(
             generated,
             train=train,
             **beside,
-            parameters=task.names or None,
+            parameters=[name for name in task.names if name not in task.angles] or None,
             statistics=task.statistics,
             seconds_per_sample=seconds,
             seed=run.recipe.evaluate.seed,

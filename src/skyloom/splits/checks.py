@@ -178,6 +178,9 @@ def check_times(table: xr.Dataset, split: Split) -> Check:
 def check_twins(table: xr.Dataset, split: Split, fingerprints: Any) -> Check:
     """Check that no map of one side is, rolled, flipped, turned or rescaled, a map of another.
 
+    A field that is one and the same map in all samples, such as the mask of a detector, tells no two apart and
+    is left out, as long as another field does.
+
     Args:
         table: A field set, or its coordinates alone.
         split: The split.
@@ -195,6 +198,8 @@ def check_twins(table: xr.Dataset, split: Split, fingerprints: Any) -> Check:
     lost = ids[used][(prints[used] == "").any(axis=1)]
     if len(lost):
         return Check(name, False, f"cannot be checked: {len(lost)} have no fingerprint ({_some(lost)})")
+    varied = (prints[used] != prints[used[:1]]).any(axis=0)
+    prints = prints[:, varied] if varied.any() else prints
     seen: dict[str, tuple[str, str]] = {}
     twins: dict[str, str] = {}
     plain = 0

@@ -1,9 +1,10 @@
 """Emulate: new maps of a sky with these parameters, or of this class.
 
 A generator learns maps given conditions: parameters of the table, standardised on the train side as ``infer``
-does, and one column for each class of a label, as ``classify`` does. What it draws comes back in the units of
-the fields, so every transform must be undone without the map that it was applied to: what takes something out
-of each map and puts it back later (its mean, its histogram) has nothing to put back into a new one.
+does, cosine and sine of angles, and one column for each class of a label, as ``classify`` does. What it draws
+comes back in the units of the fields, so every transform must be undone without the map that it was applied
+to: what takes something out of each map and puts it back later (its mean, its histogram) has nothing to put
+back into a new one.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from skyloom.fields.transforms import ids_digest
 from skyloom.registry import Kind
 from skyloom.tasks.classify import Classify
 from skyloom.tasks.infer import Infer
+from skyloom.units import convert
 
 Condition = float | int | str
 Statistic = Annotated[dict[str, Any], Kind("statistic")]
 Source = str | dict[str, Any]
 ARGUMENTS = (
     "parameters",
+    "angles",
     "label",
     "samples",
     "statistics",
@@ -45,6 +48,7 @@ class Emulate:
 
     Args:
         parameters: Parameters and labels of the table that are conditions, as numbers.
+        angles: Those that are angles which come round again, such as an azimuth.
         label: A label of the table whose classes are conditions.
         samples: Maps drawn to judge a side; null for as many as it has.
         statistics: Components that the scorecard compares; null for its usual ones.
@@ -83,6 +87,7 @@ class Emulate:
         self,
         *,
         parameters: list[str] = [],  # noqa: B006 - read, never written
+        angles: list[str] = [],  # noqa: B006 - read, never written
         label: str | None = None,
         samples: int | None = None,
         statistics: list[Statistic] | None = None,
@@ -92,7 +97,7 @@ class Emulate:
         judge: str | None = None,
         judge_steps: int = 400,
     ) -> None:
-        names = [*parameters, *([] if label is None else [label])]
+        names = [*parameters, *angles, *([] if label is None else [label])]
         if len(set(names)) < len(names):
             raise UsageError(
                 f"task emulate: the conditions are {names}; each may stand once",
@@ -102,7 +107,8 @@ class Emulate:
             raise UsageError(f"task emulate: samples is {samples}", hint="give 1 or more, or null")
         if judge_steps < 1:
             raise UsageError(f"task emulate: judge_steps is {judge_steps}", hint="give 1 or more")
-        self.parameters, self.label, self.samples = list(parameters), label, samples
+        self.parameters, self.angles, self.label = list(parameters), list(angles), label
+        self.samples = samples
         self.statistics, self.independent = statistics, independent
         for source in (fixed, one_parameter):
             if isinstance(source, dict):
@@ -116,13 +122,14 @@ class Emulate:
 
     @property
     def names(self) -> list[str]:
-        """Names of the conditions: the parameters, then the label."""
-        return [*self.parameters, *([] if self.label is None else [self.label])]
+        """Names of the conditions: the parameters, the angles, then the label."""
+        return [*self.parameters, *self.angles, *([] if self.label is None else [self.label])]
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns of the targets: parameters, then classes; the latter only after ``fit``."""
-        return [*self.parameters, *([] if self._classes is None else self._classes.columns)]
+        """Names of the columns of the targets; those of the classes only after ``fit``."""
+        turns = [f"{turn} {name}" for name in self.angles for turn in ("cos", "sin")]
+        return [*self.parameters, *turns, *([] if self._classes is None else self._classes.columns)]
 
     @property
     def score_names(self) -> list[str]:
@@ -142,28 +149,38 @@ class Emulate:
 
         Raises:
             DataError: A condition is missing, not finite, or the same in all samples.
+            UnitError: An angle is in no unit of angles.
         """
         fitted = self._copy()
         if self.parameters:
             fitted._numbers = Infer(parameters=self.parameters).fit(table)
         if self.label is not None:
             fitted._classes = Classify(label=self.label).fit(table)
+        if self.angles:
+            Infer(parameters=self.angles).truth(table)  # tells of what is missing
         fitted._about = {
             name: {key: value for key, value in table[name].attrs.items() if key in _KEPT}
             for name in self.names
         }
         fitted._digest = ids_digest(table["sample"].values)
+        fitted._turns(table)  # tells of what is no angle
         return fitted
 
     def targets(self, table: xr.Dataset) -> np.ndarray:
         """Return the conditions of a table, float32 of shape ``(n, P)``; parameters standardised.
+
+        Args:
+            table: Coordinates of ``n`` samples; angles in the unit of the train side.
 
         Raises:
             UsageError: The task is not fitted.
             DataError: A condition is missing or not finite, or of a class that the train side lacks.
         """
         self._check_fitted()
-        parts = [part.targets(table) for part in (self._numbers, self._classes) if part is not None]
+        numbers, classes = (
+            [] if part is None else [part.targets(table)] for part in (self._numbers, self._classes)
+        )
+        parts = [*numbers, *self._turns(table), *classes]
         nothing = np.zeros((table.sizes["sample"], 0), np.float32)
         return np.concatenate([nothing, *parts], axis=1)
 
@@ -212,7 +229,7 @@ class Emulate:
             point: Every condition by name; a class by code.
         """
         named = {code: word for word, code in self._codes().items()}
-        told = [f"{name} {point[name]:.3g}" for name in self.parameters]
+        told = [f"{name} {point[name]:.3g}" for name in (*self.parameters, *self.angles)]
         if self.label is not None:
             told.append(str(named.get(int(point[self.label]), point[self.label])))
         return ", ".join(told) or "no condition"
@@ -292,6 +309,15 @@ class Emulate:
                 "task emulate is not fitted: its conditions are not known",
                 hint="use task = task.fit(table of the train side), or Emulate.from_state",
             )
+
+    def _turns(self, table: xr.Dataset) -> list[np.ndarray]:
+        """Cosine and sine of each angle, shape ``(n, 2)``."""
+        if not self.angles:
+            return []
+        angles = Infer(parameters=self.angles).truth(table).T
+        units = [str(self._about[name].get("units", "")) for name in self.angles]
+        turned = [convert(angle, unit, "rad") for angle, unit in zip(angles, units, strict=True)]
+        return [np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32) for angle in turned]
 
     def _value(self, name: str, point: Mapping[str, Condition]) -> float:
         """A condition as a number; of a class its code."""
