@@ -41,6 +41,10 @@ EMULATED = [
     "task.one_parameter=null",
 ]
 TINY_UNET = ["method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"]
+EVENTS = [
+    "data.source.events=60", "data.source.per_shard=60", "method.nr_filters=4", "method.mixtures=2",
+    "method.scales=2", "task.samples=12", f"split.fractions={FRACTIONS}",
+]  # fmt: skip
 OWN = {
     "reionisation": [
         "method.net.width=4",
@@ -121,6 +125,8 @@ OWN = {
     "hawc-reconstruct": [
         "method.net.widths=[4, 4, 4]", "data.source.events=60", "data.source.per_shard=60", "explain=[]",
     ],
+    "hawc-maps-pixelcnn": EVENTS,
+    "hawc-maps-pixelcnn-conditional": EVENTS,
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

@@ -12,6 +12,7 @@ import numpy as np
 
 from skyloom.api.data import samples, write_dataset
 from skyloom.api.emulating import draw, emulator
+from skyloom.api.likelihood import bits_of
 from skyloom.api.progress import counting
 from skyloom.api.tables import judge_table
 from skyloom.api.training import fingerprints
@@ -85,6 +86,7 @@ def evaluate_ensemble(run: Run, data: Samples, side: str, *, progress: str | Non
             "independent": task.independent,
             "scorecard": card.numbers,
             "uniform": uniform,
+            "bits": bits_of(run, data, rows),
         }
     )
     run.folder.write_json(f"evaluate/{side}/metrics.json", metrics)
@@ -111,6 +113,11 @@ def ensemble_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
         name = row["label"] + (f" [{row['unit']}]" if row["unit"] else "")
         cells = (_short(row["baselines"].get(other, {}).get("value")) for other in others)
         table.append((name, row["of"], _short(own["value"]) + bounds, floor, *cells, words[row["real"]]))
+    for key, own in (metrics.get("bits") or {}).items():
+        if isinstance(own, dict):
+            told = f"{own['value']:.4f} [{own['low']:.4f}, {own['high']:.4f}]"
+            name = f"bits {key.replace('_', ' ')} of real maps"
+            table.append((name, "", told, "–", *("–" for _ in others), "–"))
     return table
 
 

@@ -178,8 +178,8 @@ def check_times(table: xr.Dataset, split: Split) -> Check:
 def check_twins(table: xr.Dataset, split: Split, fingerprints: Any) -> Check:
     """Check that no map of one side is, rolled, flipped, turned or rescaled, a map of another.
 
-    A field that is one and the same map in all samples, such as the mask of a detector, tells no two apart and
-    is left out, as long as another field does.
+    A field that is one and the same map in all samples, such as the mask of a detector, tells no two apart
+    and is left out, as long as another field does.
 
     Args:
         table: A field set, or its coordinates alone.

@@ -127,6 +127,20 @@ def test_where_there_is_no_detector_nothing_is_judged_or_drawn():
     assert method.quantiser.pixels == 15 and method.dimensions == 30
 
 
+def test_bits_are_those_of_the_probability_and_values_beyond_the_bounds_are_told():
+    maps = hits(30, size=4, levels=4)
+    method, nothing = prepared(maps, levels=4), torch.zeros(30, 0).double()
+    brighter = maps.clone().double()
+    hit = brighter[:, 1] > 0
+    brighter[:, 0][hit] += 1  # what had the highest of four levels is now beyond it
+    found = method.bits(brighter, nothing)
+    with torch.no_grad():
+        expected = -method.log_prob(brighter, nothing) / math.log(2)
+    torch.testing.assert_close(found.bits, expected)
+    assert found.clipped.tolist() == ((maps[:, 0] == 3).sum(dim=(1, 2))).tolist()
+    assert found.values.tolist() == hit.sum(dim=(1, 2)).tolist()
+
+
 def chains(n, keep, generator):
     """Maps of two levels, each row a chain that keeps its level with a probability ``(n,)``."""
     columns = [torch.randint(0, 2, (n, 4), generator=generator).float()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,17 @@ from skyloom.methods.generative.denoising import Generators, Step
 from skyloom.nets.pixelcnn import PixelCNN
 
 INITIAL = 64  #: maps by which gains and biases of the network are set before the training
+
+
+class Bits(NamedTuple):
+    """What maps cost, each of shape ``(B,)``."""
+
+    bits: Tensor
+    """Bits of the whole map."""
+    clipped: Tensor
+    """Values beyond the bounds of the train side."""
+    values: Tensor
+    """Values altogether."""
 
 
 class Autoregressive(Generative):
@@ -180,17 +191,27 @@ class Autoregressive(Generative):
         bits = -self.log_prob(maps, targets).mean() / (math.log(2) * self.dimensions)
         return bits, bits
 
+    def bits(self, maps: Tensor, conditions: Tensor) -> Bits:
+        """Return the bits of maps as whole numbers, without gradients.
+
+        Args:
+            maps: Shape ``(B, C, H, W)``, standardised.
+            conditions: Shape ``(B, P)``, standardised.
+        """
+        with prediction_mode(self), torch.no_grad():
+            pixels = self.quantiser(maps)
+            bits = -self._log_prob(pixels, conditions) / math.log(2)
+        return Bits(bits, pixels.clipped, pixels.hit.sum(dim=(1, 2)) * len(self.quantiser.counts))
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the bits and the share of values that lay beyond the bounds of the train side."""
         maps, targets = self.check(batch)
-        with prediction_mode(self):
-            pixels = self.quantiser(maps)
-            bits = -self._log_prob(pixels, targets).mean() / math.log(2)
-        shown = max(int(pixels.hit.sum()) * len(self.quantiser.counts), 1)
+        found = self.bits(maps, targets)
+        bits = found.bits.mean()
         for name, value in (
             ("loss", bits / self.dimensions),
             ("bits_per_pixel", bits / self.quantiser.pixels),
-            ("clipped", pixels.clipped.sum().to(bits) / shown),
+            ("clipped", found.clipped.sum().to(bits) / found.values.sum().clamp(min=1)),
         ):
             self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
 
