@@ -43,7 +43,8 @@ EMULATED = [
 TINY_UNET = ["method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"]
 EVENTS = [
     "data.source.events=60", "data.source.per_shard=60", "method.nr_filters=4", "method.mixtures=2",
-    "method.scales=2", "task.samples=12", f"split.fractions={FRACTIONS}",
+    "method.scales=2", "task.samples=12", "task.statistics=[event_observables]",
+    f"split.fractions={FRACTIONS}",
 ]  # fmt: skip
 OWN = {
     "reionisation": [

@@ -99,7 +99,7 @@ def draw(
     conditions = torch.from_numpy(task.targets(table))
     method: Any = run.method.to(device)
     parts: list[np.ndarray] = []
-    start, together = 0, ON_GPU if device.type == "cuda" else AT_ONCE
+    start, together = 0, method.at_once or (ON_GPU if device.type == "cuda" else AT_ONCE)
     while start < len(points):
         here = conditions[start : start + together]
         seeds = [_map_seed(seed, first + start + i) for i in range(len(here))]

@@ -127,6 +127,11 @@ class Autoregressive(Generative):
         """Random numbers of a map: of each pixel with a detector whether it is hit, and its values."""
         return self.quantiser.pixels * (len(self.quantiser.counts) + self.has_hits)
 
+    @property
+    def at_once(self) -> int:
+        """Maps that are best drawn together: as many as half of the free memory holds."""
+        return largest_batch(self, self.precision)
+
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Learn the bounds of the values and the masks, and set gains and biases of the network.
 
@@ -229,7 +234,7 @@ class Autoregressive(Generative):
             raise UsageError(f"a sampler of {steps} steps", hint="give 1 or more, or leave it out")
         self.quantiser.refuse_unlearnt()
         noise = self.noise(conditions, generator)
-        at_once = largest_batch(self, self.precision)
+        at_once = self.at_once
         rows, count = self.shape[1], -(-len(noise) // at_once)
         parts = []
         with prediction_mode(self), torch.no_grad():

@@ -51,6 +51,11 @@ class Generative(Learner):
         super().__init__(in_channels, out_features, size, arguments)
         self.shape = (in_channels, size, size)
 
+    @property
+    def at_once(self) -> int | None:
+        """Maps that are best drawn together, None where the method does not know."""
+        return None
+
     @abstractmethod
     def sample(
         self,
