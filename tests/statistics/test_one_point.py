@@ -119,3 +119,9 @@ def test_quantiles_follow_any_monotonic_change_and_know_cubes() -> None:
 def test_fractions_must_ascend_from_0_to_1(fractions) -> None:
     with pytest.raises(UsageError, match="ascending numbers from 0 to 1"):
         quantiles(np.eye(4), fractions=fractions)
+
+
+@pytest.mark.parametrize(("units", "inverse"), [("mK", "1 / mK"), ("dex(electron)", "1 / dex"), ("", "")])
+def test_a_density_is_per_unit_and_of_a_logarithm_per_dex(units, inverse):
+    maps = np.random.default_rng(0).random((2, 8, 8))
+    assert PDF().compute(maps, 1.0, False, units)["pdf"].attrs["units"] == inverse

@@ -215,7 +215,9 @@ class PDF(MapStatistic):
         from skyloom.units import parse
 
         density = pdf(maps, bins=self.bins, low=self.low, high=self.high)
-        inverse = (parse(units) ** -1).to_string()
+        unit = parse(units)
+        # Of a logarithm, such as dex(electron), the density is per dex.
+        inverse = (getattr(unit, "function_unit", unit) ** -1).to_string()
         attributes = {"units": inverse, "long_name": "distribution of pixel values"}
         return xr.Dataset(
             {"pdf": (("sample", "value"), density.density, attributes)},
