@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from skyloom.errors import ShapeError, UsageError
-from skyloom.statistics.arrays import checked
+from skyloom.statistics.arrays import checked, product_unit
 from skyloom.statistics.component import MapStatistic
 from skyloom.statistics.rings import mass_centre, ring_shares
 
@@ -245,14 +245,12 @@ class RadialProfile(MapStatistic):
         Returns:
             ``profile (sample, radius)`` and ``enclosed (sample, radius)``, coordinate ``radius``.
         """
-        from skyloom.units import parse
-
         dims = max(np.ndim(maps) - 1, 2)
         centre = np.full(dims, box / 2) if self.centre == "middle" else None
         profile = radial_profile(
             maps, box, centre, periodic=periodic, bins=self.bins, r_max=self.r_max, dims=dims
         )
-        total = (parse(units) * parse(box_unit) ** dims).to_string()
+        total = product_unit([units], box_unit, dims)
         names = ("sample", "radius")
         return xr.Dataset(
             {

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 LEVELS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+FAINT = 1e-3  # spread of a feature of standardised maps below which it counts as constant
 FLOOR = 1e-12  # of a power, so that an empty map has a logarithm
 
 
@@ -92,7 +93,8 @@ def likeness(real: Tensor, fake: Tensor, conditions: Tensor) -> tuple[Tensor, Te
         (True, 0.0)
     """
     x, y = map_features(real), map_features(fake)
-    mean, sd = x.mean(0), x.std(0, correction=0).clamp(min=1e-6)
+    mean, sd = x.mean(0), x.std(0, correction=0)
+    sd = torch.where(sd > FAINT, sd, 1.0)  # a quantile that is the same in all maps has no scale of its own
     x, y = (x - mean) / sd, (y - mean) / sd
     spread = y.std(0, correction=0).mean()
     scale = x.shape[1] ** 0.5  # a root mean square over features: a distance does not grow with their number
