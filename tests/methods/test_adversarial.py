@@ -210,3 +210,12 @@ def test_features_are_the_spectrum_of_a_wave_and_quantiles():
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(UsageError, match=message):
         gan(**arguments)
+
+
+def test_a_quantile_that_no_real_map_has_otherwise_does_not_rule_the_distance():
+    generator = torch.Generator().manual_seed(0)
+    # maps of hits: most pixels are empty, so the lower quantiles are the same in all real maps
+    real = torch.where(torch.rand((40, 1, 8, 8), generator=generator) < 0.1, 1.0, -1.0)
+    faint = real + 0.05 * torch.randn(real.shape, generator=generator)
+    distance, spread = likeness(real, faint, torch.zeros(40, 0))
+    assert distance.item() < 1 and spread.item() < 2
