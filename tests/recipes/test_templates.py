@@ -23,7 +23,7 @@ SHIPPED = "{name: shipped, set: reionisation-21cmfast}"
 EMBEDDED = "{name: reionisation, simulations: 16, redshifts: 2, size: 16, box_size: 32.0, seed: 7}"
 ATHENA = "{name: shipped, set: cosmic-rays-athena}"
 GALAXIES = (
-    "{name: galaxies, galaxies: 10, domains: [Mgas, HI, v_los], pixels: 16, rotations: 2, gas: 400,"
+    "{name: galaxies, galaxies: 10, domains: [Mgas, HI, T_b, v_los], pixels: 16, rotations: 2, gas: 400,"
     " stars: 200, dark_particle: 5.0e8}"
 )
 TURBULENT = "{name: turbulence, simulations: 20, size: 12, times: [0.05, 0.1]}"
@@ -46,6 +46,7 @@ EVENTS = [
     "method.scales=2", "task.samples=12", "task.statistics=[event_observables]",
     f"split.fractions={FRACTIONS}",
 ]  # fmt: skip
+SMALL_DENOISER = [*TINY_UNET, "method.draws=2"]
 OWN = {
     "reionisation": [
         "method.net.width=4",
@@ -128,6 +129,15 @@ OWN = {
     ],
     "hawc-maps-pixelcnn": EVENTS,
     "hawc-maps-pixelcnn-conditional": EVENTS,
+    "galaxies-pix2pix": [
+        f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2", "method.critic.width=4",
+    ],
+    "galaxies-cyclegan": [
+        f"data.source={GALAXIES}", "method.net.width=4", "method.net.blocks=1", "method.critic.width=4",
+    ],
+    "galaxies-diffusion": [f"data.source={GALAXIES}", *SMALL_DENOISER],
+    "galaxies-flow": [f"data.source={GALAXIES}", *SMALL_DENOISER],
+    "galaxies-indi": [f"data.source={GALAXIES}", *SMALL_DENOISER],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

@@ -34,7 +34,9 @@ task: {{name: translate, inputs: [given], targets: [wanted]}}
 method: {{name: {method}, {arguments}}}
 train: {{epochs: 1, batch_size: 8, optimiser: {{name: adam}}, threads: 1}}
 evaluate: {{bootstrap: 20}}
+explain: {explain}
 """
+SHAP = "[{name: gradient_shap, baselines: 2, draws: 2}]"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,8 @@ def pairs(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_one_command_trains_judges_and_shows_every_method(name, pairs, tmp_path):
-    (tmp_path / "recipe.yaml").write_text(RECIPE.format(path=pairs, method=name, arguments=METHODS[name]))
+    told = {"method": name, "arguments": METHODS[name], "explain": SHAP if name == "pix2pix" else "[]"}
+    (tmp_path / "recipe.yaml").write_text(RECIPE.format(path=pairs, **told))
     words = ["run", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run"), "--quiet"]
     done = CliRunner().invoke(app, words, obj=words, prog_name="skyloom")
     assert done.exit_code == 0, done.output
@@ -71,3 +74,7 @@ def test_one_command_trains_judges_and_shows_every_method(name, pairs, tmp_path)
         else:
             assert draws == 0 and "wanted_sd" not in given and "spread_error" not in card
     assert "Translated maps" in page
+    if name == "pix2pix":
+        found = sorted(path.stem for path in (tmp_path / "run/explain").glob("*.nc"))
+        assert found == [f"gradient_shap-critic-{kind}" for kind in ("generated", "input", "truth")]
+        assert "critic of truth" in page

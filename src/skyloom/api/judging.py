@@ -148,6 +148,10 @@ def explain(path: Path) -> list[Path]:
     rows = data.rows_of(run.split.sides["validation"])
     if len(rows) > EXPLAINED:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, EXPLAINED, replace=False))
+    if run.task.answers == "fields":
+        from skyloom.api import translating
+
+        return _explained(run, translating.explain_critic(run, data, rows, labels(run.recipe.explain)))
     raw = np.stack([data.maps(rows)[name] for name in data.fields], axis=1)
     table = data.reader.table.isel(sample=rows)
 
@@ -183,8 +187,13 @@ def explain(path: Path) -> list[Path]:
             target = run.folder.path_of(f"explain/{stem}.nc")
             write_dataset(target, found)
             written.append(target)
+    return _explained(run, written)
+
+
+def _explained(run: Run, written: list[Path]) -> list[Path]:
+    """Remove explanations that the recipe no longer asks for, and return those that were written."""
     for old in set(run.folder.path_of("explain").glob("*.nc")) - set(written):
-        old.unlink()  # of a recipe that asked for something else
+        old.unlink()
     run.folder.mark("explained")
     return written
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from skyloom.recipe import Recipe
     from skyloom.tasks.base import Task
 
+ATTRIBUTIONS = ("saliency", "integrated_gradients", "gradient_shap")  #: that share out any one number
 Progress = Callable[[int, int], None]
 
 
@@ -149,15 +150,7 @@ def check_answers(recipe: Recipe) -> None:
     """
     task: Any = registry.get(recipe.task["name"], "task")
     if task.answers == "fields":
-        for key, named, why in (
-            ("evaluate.baselines", recipe.evaluate.baselines, "a constant and a per-pixel regression are"),
-            ("explain", recipe.explain, "explanations are of numbers; scores by wavenumber are"),
-        ):
-            if named:
-                raise UsageError(
-                    f"{key} of the recipe names {named[0]['name']!r}, which has no answer for fields",
-                    hint=f"leave {key} empty: {why} always there",
-                )
+        _check_fields(recipe)
     if task.answers == "ensembles":
         _check_emulator(recipe)
     for kind, spec in [("method", recipe.method), *(("baseline", b) for b in recipe.evaluate.baselines)]:
@@ -168,6 +161,28 @@ def check_answers(recipe: Recipe) -> None:
                 f"task '{recipe.task['name']}' asks for {task.answers}, which {kind} '{spec['name']}' does"
                 " not predict",
                 hint=f"use one of {', '.join(able)}",
+            )
+
+
+def _check_fields(recipe: Recipe) -> None:
+    """Refuse what has no meaning for fields; of a method with a critic its score can be attributed."""
+    judged = hasattr(registry.get(recipe.method["name"], "method"), "scores")
+    strange = [spec for spec in recipe.explain if not judged or spec["name"] not in ATTRIBUTIONS]
+    for key, named, hint in (
+        (
+            "evaluate.baselines",
+            recipe.evaluate.baselines,
+            "leave evaluate.baselines empty: a constant and a per-pixel regression are always there",
+        ),
+        (
+            "explain",
+            strange,
+            f"leave explain empty; of pix2pix and cyclegan {', '.join(ATTRIBUTIONS)} explain the critic",
+        ),
+    ):
+        if named:
+            raise UsageError(
+                f"{key} of the recipe names {named[0]['name']!r}, which has no answer for fields", hint=hint
             )
 
 

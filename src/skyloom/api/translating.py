@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skyloom import registry
 from skyloom.fields import store
 from skyloom.fields.packing import round_bits
 from skyloom.fields.selection import spread_over
@@ -133,6 +135,51 @@ def seen_fields(run: Run, ds: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
     for channel, name in enumerate(run.recipe.inputs):
         raw[name] = (raw[name].dims, maps[:, channel], {**raw[name].attrs, "units": ""})
     return raw
+
+
+def explain_critic(run: Run, data: Samples, rows: np.ndarray, labels: Sequence[str]) -> list[Path]:
+    """Ask of a run with a critic what it looks at in true maps, generated ones and those of its input.
+
+    Args:
+        run: The run.
+        data: Its samples.
+        rows: Rows of the samples that are shown.
+        labels: A name for each explanation of the recipe, in their order.
+
+    Returns:
+        The files written, one for each explanation and kind of map.
+    """
+    import torch
+
+    from skyloom.api.data import write_dataset
+    from skyloom.explain.context import Context
+    from skyloom.explain.critic import CriticScore, judged_maps
+
+    raw = data.maps(rows)
+    transformed, _ = run.transforms.apply({name: raw[name] for name in (*run.recipe.targets, *data.inputs)})
+    maps, truth = (
+        torch.from_numpy(np.stack([transformed[name] for name in names], axis=1).astype(np.float32))
+        for names in (data.inputs, run.recipe.targets)
+    )
+    table, written = data.reader.table.isel(sample=rows), []
+    for kind, seen in judged_maps(run.method, maps, truth).items():
+        context = Context(
+            truth=np.zeros((len(rows), 1)),
+            raw=seen.numpy(),
+            transform=torch.from_numpy,
+            groups=table["group"].values,
+            parameters=[f"critic of {kind}"],
+            periodic=data.periodic,
+        )
+        for label, spec in zip(labels, run.recipe.explain, strict=True):
+            found = registry.build(spec, "explanation").explain(
+                CriticScore(run.method), seen, 0, generator=torch.Generator().manual_seed(0), context=context
+            )
+            target = run.folder.path_of(f"explain/{label}-critic-{kind}.nc")
+            coords = {name: ("sample", table[name].values) for name in ("sample", "group", "parent")}
+            write_dataset(target, found.assign_coords(coords))
+            written.append(target)
+    return written
 
 
 def write_maps(path: Path, ds: xr.Dataset) -> None:

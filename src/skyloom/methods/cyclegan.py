@@ -169,6 +169,10 @@ class CycleGAN(Adversarial, FieldMethod):
         fields: Tensor = self.net(maps)
         return fields
 
+    def scores(self, maps: Tensor) -> Critic:
+        """Return the critic of targets; it does not see the maps."""
+        return _scores(self.critic)
+
     def play(self, maps: Tensor, targets: Tensor, generating: bool) -> dict[str, Tensor]:
         """Return both sides' losses on a batch, its pairs broken; see `Adversarial.play`."""
         targets = targets[torch.randperm(len(targets), device=targets.device)]

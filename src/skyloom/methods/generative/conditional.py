@@ -31,7 +31,7 @@ from skyloom.methods.generative.denoising import (
     noised,
     ode,
 )
-from skyloom.methods.generative.schedule import Diffusion, Schedule, Straight
+from skyloom.methods.generative.schedule import Diffusion, Schedule, Spacing, Straight
 
 
 class Stepwise(FieldMethod):
@@ -157,6 +157,7 @@ class ConditionalDiffusion(Conditional):
         schedule: ``cosine`` or ``linear``; either ends with less than 0.1 % of the target.
         noise_steps: Steps of the schedule.
         steps: Steps of the sampler.
+        spacing: ``quadratic``, closer where little noise is left, or ``uniform``.
         eta: Fresh noise in each of them, from 0 (DDIM) to 1 (DDPM).
         draws: Samples of each map that an evaluation takes; its mean is the answer for pixels.
 
@@ -182,6 +183,7 @@ class ConditionalDiffusion(Conditional):
         schedule: Literal["cosine", "linear"] = "cosine",
         noise_steps: int = 1000,
         steps: int = 25,
+        spacing: Spacing = "quadratic",
         eta: float = 0.0,
         draws: int = 8,
     ) -> None:
@@ -190,16 +192,18 @@ class ConditionalDiffusion(Conditional):
             "schedule": schedule,
             "noise_steps": noise_steps,
             "steps": steps,
+            "spacing": spacing,
             "eta": eta,
             "draws": draws,
         }
         path = Diffusion(schedule, noise_steps)
         super().__init__(in_channels, out_features, size, arguments, schedule=path, target="velocity")
-        self.eta = eta
+        self.spacing, self.eta = spacing, eta
 
     def walk(self, denoise: Denoiser, x: Tensor, generator: torch.Generator) -> Tensor:
         """Walk by DDIM."""
-        return ddim(denoise, self.schedule, x, steps=self.steps, eta=self.eta, generator=generator)
+        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
+        return ddim(denoise, self.schedule, x, steps=self.steps, **options)
 
 
 class ConditionalFlow(Conditional):
