@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from skyloom.report.style import grey
 
@@ -119,6 +120,8 @@ def totals(truth: np.ndarray, told: Mapping[str, np.ndarray], ax: Axes, *, label
         ax.plot(truth, np.where(fits, values, np.nan), ".", color=f"C{order}", ms=4, alpha=0.7, label=text)
     ax.set(xscale="log", yscale="log", xlabel=f"true {label}", ylabel=f"translated {label}")
     ax.set(xlim=tuple(ends), ylim=tuple(ends))
+    for axis in (ax.xaxis, ax.yaxis):  # within a decade Matplotlib would label every digit
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     handles, texts = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], texts[::-1], loc="upper left", fontsize=7.0)
     return ax
