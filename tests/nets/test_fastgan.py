@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from skyloom.errors import ShapeError, UsageError
+from skyloom.methods.adversarial import real_penalty
 from skyloom.nets.fastgan import FastGANCritic, FastGANGenerator
 
 SKIPS = {32: ["32"], 64: ["64"], 128: ["64", "128"], 256: ["64", "128", "256"]}
@@ -78,3 +79,27 @@ def test_what_does_not_fit_is_refused():
     net = FastGANGenerator(1, 2, 16, width=1, latent=4)
     with pytest.raises(ShapeError, match="conditions"):
         net(torch.zeros(2, *net.noise_shape), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("spectral_norm", [True, False])
+def test_a_penalty_on_the_slope_reaches_the_weights_of_the_critic(spectral_norm):
+    torch.manual_seed(0)
+    net = FastGANCritic(1, 2, 16, width=1, spectral_norm=spectral_norm).double().eval()
+    maps, point = torch.randn(2, 1, 16, 16, dtype=torch.double), torch.randn(2, 2, dtype=torch.double)
+    weight = next(value for value in net.eyes[0].parameters() if value.ndim == 4)
+
+    def penalty():
+        return real_penalty(lambda x: net(x, point), maps)
+
+    penalty().backward()
+    found, step = weight.grad[0, 0, 0, 0].item(), 1e-5
+    ends = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight[0, 0, 0, 0] += sign * step
+        ends.append(penalty().item())
+        with torch.no_grad():
+            weight[0, 0, 0, 0] -= sign * step
+    # The slope of a slope: circular padding, projection and norm must all let a second derivative through.
+    assert found == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-4)
+    assert abs(found) > 0
