@@ -138,6 +138,7 @@ OWN = {
     "galaxies-diffusion": [f"data.source={GALAXIES}", *SMALL_DENOISER],
     "galaxies-flow": [f"data.source={GALAXIES}", *SMALL_DENOISER],
     "galaxies-indi": [f"data.source={GALAXIES}", *SMALL_DENOISER],
+    "reionisation-ska": ["method.net.width=4", "data.select={x_HI: [0.3, 0.7]}"],
     "reionisation-excursion": [
         "method.net.width=4",
         "data.source.simulations=12", "data.source.size=16", "data.source.box_size=64.0",

@@ -23,8 +23,8 @@ from skyloom.fields import interventions
 from skyloom.fields.invertible import Carry, Maps, Transform, positive
 
 
-class _Removing(Transform):
-    """What the three share: the carry is what was taken out."""
+class Removing(Transform):
+    """Base of the transforms whose carry is what was taken out."""
 
     carries = ("removed",)
     keeps_order = False
@@ -44,7 +44,7 @@ class _Removing(Transform):
         return np.asarray(np.add(maps, carry["removed"], dtype=maps.dtype))
 
 
-class FlattenSpectrum(_Removing):
+class FlattenSpectrum(Removing):
     """Give every map a white power spectrum at its own mean and variance: only the phases tell it apart.
 
     Args:
@@ -67,7 +67,7 @@ class FlattenSpectrum(_Removing):
         return interventions.flatten_spectrum(maps, each_mode=self.each_mode)
 
 
-class Smooth(_Removing):
+class Smooth(Removing):
     """Smooth every map with a Gaussian, so that nothing smaller is seen, such as noise at the grid scale.
 
     Args:
@@ -91,7 +91,7 @@ class Smooth(_Removing):
         return interventions.smooth(maps, self.width, periodic=self.periodic)
 
 
-class FilterBand(_Removing):
+class FilterBand(Removing):
     """Keep the waves of a band of wavenumbers, and the mean of each map.
 
     Args:
