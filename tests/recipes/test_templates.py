@@ -109,12 +109,15 @@ OWN = {
     "multifield-gan": [*EMULATED, "method.net.width=2", "method.critic.width=2"],
     "hawc-table-flow": [
         "method.hidden=[8]", "method.splines=1", "data.source.events=300", "task.samples=60",
+        "train.batch_size=32",
     ],
     "hawc-table-gan": [
         "method.net.widths=[8]", "method.critic.widths=[8]", "data.source.events=300", "task.samples=60",
+        "train.batch_size=32",
     ],
     "hawc-table-conditional": [
         "method.net.widths=[8]", "method.critic.widths=[8]", "data.source.events=300", "task.samples=60",
+        "train.batch_size=32",
     ],
     "hawc-maps-wgan": [
         "method.net.widths=[4, 4]", "method.critic.widths=[4, 4]", "data.source.events=200",
