@@ -1,7 +1,7 @@
 """Air showers on HAWC: photons and protons, from the first interaction to maps of hits, as field sets.
 
 The embedded stand-in for HAWC's simulated events, which are not public: a cascade model of closed forms and
-random branching, a response of tanks and PMTs, a trigger and a simple reconstruction, thousands of events a
+random branching, a response of tanks and PMTs, a trigger and a simple reconstruction, hundreds of events a
 second. What it holds and leaves out, what was tuned, and how it compares with the published numbers and
 with real events, is told in ``docs/explanation/shower-simulator.md``.
 """

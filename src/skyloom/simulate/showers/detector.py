@@ -3,7 +3,8 @@ r"""What the tanks and their PMTs make of a shower.
 **Light.** The electromagnetic part of a shower has the energy :math:`N w(t)` at the ground, carried by
 photons and electrons of 60 MeV in the mean: the number of them that meet a tank is Poisson, their energies
 are exponential, and the water takes all of it. A tank counts with its area seen along the axis. A muon
-loses 0.2 GeV/m over 4 m of water, along its slope. An outer PMT sees 30 PE a GeV, the middle one, larger
+loses 0.2 GeV/m over 4 m of water, along its slope. An outer PMT sees 10 PE a GeV, of muons, whose
+light comes from near by too, 30; the middle one, larger
 and more sensitive, 2.2 times as many (Abeysekara et al. 2017, ApJ 843, 39: eight and ten inches); how the
 light of a particle falls on the PMTs of a tank varies by half.
 
