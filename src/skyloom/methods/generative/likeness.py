@@ -18,6 +18,7 @@ from torch import Tensor
 LEVELS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 FAINT = 1e-3  # spread of a feature of standardised maps below which it counts as constant
 FLOOR = 1e-12  # of a power, so that an empty map has a logarithm
+STEADY = 0.05  # least unit of a feature: one that real maps share, as an empty border, would rule all others
 
 
 def map_features(maps: Tensor) -> Tensor:
@@ -82,8 +83,8 @@ def likeness(real: Tensor, fake: Tensor, conditions: Tensor) -> tuple[Tensor, Te
 
     Returns:
         The energy distance, without bias and so slightly negative at times, in units of the standard
-        deviation of a feature; and the spread of the generated features in units of that of the real ones,
-        which falls towards 0 where the generator makes but few maps. Each of shape ``()``.
+        deviation of a feature, `STEADY` at least; and the spread of the generated features in units of that
+        of the real ones, which falls towards 0 where the generator makes but few maps. Each of shape ``()``.
 
     Example:
         >>> maps = torch.randn(200, 2, 1, 1, generator=torch.Generator().manual_seed(0))
