@@ -43,9 +43,11 @@ EMULATED = [
 TINY_UNET = ["method.net.width=8", "method.net.multiples=[1, 2]", "method.steps=2"]
 EVENTS = [
     "data.source.events=60", "data.source.per_shard=60", "method.nr_filters=4", "method.mixtures=2",
-    "method.scales=2", "task.samples=12", "task.statistics=[event_observables]",
+    "method.scales=2", "task.samples=12", "task.statistics=[event_observables]", "task.judge_steps=2",
     f"split.fractions={FRACTIONS}",
 ]  # fmt: skip
+#: One recipe of each task is run a second time: going on is the same for all.
+GONE_ON_WITH = {"reionisation", "cosmic-rays-classify", "cosmic-rays-unet", "hawc-table-flow"}
 SMALL_DENOISER = [*TINY_UNET, "method.draws=2"]
 OWN = {
     "reionisation": [
@@ -109,19 +111,19 @@ OWN = {
     "multifield-gan": [*EMULATED, "method.net.width=2", "method.critic.width=2"],
     "hawc-table-flow": [
         "method.hidden=[8]", "method.splines=1", "data.source.events=300", "task.samples=60",
-        "train.batch_size=32",
+        "train.batch_size=32", "task.judge_steps=2",
     ],
     "hawc-table-gan": [
         "method.net.widths=[8]", "method.critic.widths=[8]", "data.source.events=300", "task.samples=60",
-        "train.batch_size=32",
+        "train.batch_size=32", "task.judge_steps=2",
     ],
     "hawc-table-conditional": [
         "method.net.widths=[8]", "method.critic.widths=[8]", "data.source.events=300", "task.samples=60",
-        "train.batch_size=32",
+        "train.batch_size=32", "task.judge_steps=2",
     ],
     "hawc-maps-wgan": [
         "method.net.widths=[4, 4]", "method.critic.widths=[4, 4]", "data.source.events=200",
-        "task.samples=24", "task.statistics=[event_observables]",
+        "task.samples=24", "task.statistics=[event_observables]", "task.judge_steps=2",
     ],
     "hawc-gamma-hadron": [
         "method.net.width=4", "data.source.events=60", "data.source.per_shard=60", "explain=[]",
@@ -180,6 +182,8 @@ def test_every_template_runs_to_its_page(name, tmp_path):
     assert not metrics["leaky"]
     assert (tmp_path / "run/report.html").stat().st_size > 50_000
     assert (tmp_path / "run/card.md").is_file()
+    if name not in GONE_ON_WITH:
+        return
     again = skyloom("run", name, *settings(name), "--out", "run", "--resume", folder=tmp_path)
     # What is done is not done again, and the test side is not looked at again.
     assert "epoch" not in again.stderr
