@@ -29,6 +29,7 @@ NEEDED = {
     "asinh": {"scale": 2.0},
     "smooth": {"width": 1.0},
     "filter_band": {"high": 3.0},
+    "interferometer": {"redshift": 8.0, "box": 300.0, "depth": 30.0},
 }  # arguments without a default
 RNG = np.random.default_rng(30)
 MAPS = RNG.lognormal(1.0, 1.0, (6, 8, 8)).astype(np.float32)  # positive: inside the domain of log10

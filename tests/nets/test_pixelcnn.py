@@ -29,7 +29,7 @@ def test_an_output_depends_on_all_pixels_before_it_and_on_none_after(scales, nr_
     with torch.no_grad():
         moved = (net(changed, conditions) - net(x, conditions[:1])).abs().amax(dim=1).view(SIZE**2, -1)
     after = torch.ones(SIZE**2, SIZE**2).triu(1).bool()  # row: the changed pixel; column: the output
-    assert (moved[~after] == 0).all()
+    assert (moved[~after] < 1e-14).all()  # sums of another order round differently
     if scales * nr_resnet == 6:
         assert (moved[after] > 0).all()  # nothing of the past is left out
     pixel = torch.arange(SIZE**2)

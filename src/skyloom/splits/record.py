@@ -99,7 +99,7 @@ class Split:
             >>> split = Split({"train": ("a", "b", "c"), "validation": ("d",), "test": ("e",)}, by="group")
             >>> fewer = split.with_fewer({"a": "g", "b": "g", "c": "h"}, 1, seed=0)
             >>> fewer.sides["train"], fewer.excluded
-            (('c',), ('a', 'b'))
+            (('a', 'b'), ('c',))
         """
         there = sorted({groups[name] for name in self.sides["train"]})
         if count > len(there):
