@@ -263,10 +263,8 @@ class Adversarial(Learner):
         Raises:
             UsageError: The strategy expects a gradient for every weight in every step.
         """
-        finds = getattr(self.trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters", False)
-        if self.critic_steps > 1 and self.trainer.world_size > 1 and not finds:
-            raise UsageError(
+        if self.critic_steps > 1:
+            self.refuse_to_wait(
                 f"method {self.name!r}: with critic_steps {self.critic_steps} the generator has no gradient"
-                " in some steps, and this strategy waits for it",
-                hint="--set train.strategy=ddp_find_unused_parameters_true",
+                " in some steps, and this strategy waits for it"
             )

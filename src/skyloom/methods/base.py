@@ -7,7 +7,7 @@ so weights are loaded without unpickling anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar
 
@@ -22,6 +22,7 @@ from skyloom.registry import Kind
 
 Net = Annotated[dict[str, Any], Kind("net")]
 Batch = dict[str, Tensor]
+VALIDATION_SEED = 7919  # noise of the validation is the same in every epoch: its loss then compares weights
 
 
 @contextmanager
@@ -112,7 +113,30 @@ class Learner(lightning.LightningModule, ABC):
         """Log ``validation/loss``, averaged over the side."""
         maps, targets = self.check(batch)
         _, logged = self.losses(maps, targets)
-        self.log("validation/loss", logged, batch_size=len(maps), on_epoch=True, sync_dist=True)
+        self.log_validation({"loss": logged}, len(maps))
+
+    def log_validation(self, found: Mapping[str, Tensor], count: int) -> None:
+        """Log scores of a batch of the validation, averaged over the side.
+
+        Args:
+            found: Name without ``validation/`` to the mean over the batch, shape ``()``; ``loss`` is needed.
+            count: Maps of the batch.
+        """
+        for name, value in found.items():
+            self.log(f"validation/{name}", value, batch_size=count, on_epoch=True, sync_dist=True)
+
+    def refuse_to_wait(self, why: str) -> None:
+        """Raise where several processes would wait for gradients of weights that rest in some steps.
+
+        Args:
+            why: What rests, a sentence that ends before the full stop.
+
+        Raises:
+            UsageError: The strategy expects a gradient for every weight in every step.
+        """
+        told = getattr(self.trainer.strategy, "_ddp_kwargs", {})
+        if self.trainer.world_size > 1 and not told.get("find_unused_parameters"):
+            raise UsageError(why, hint="--set train.strategy=ddp_find_unused_parameters_true")
 
     def check(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return maps and targets of a batch.
@@ -135,6 +159,31 @@ class Learner(lightning.LightningModule, ABC):
         if self.optimisation is not None:
             return self.optimisation(weights)
         return registry.build("adamw", "optimiser")(weights)
+
+
+class NoisyLearner(Learner):
+    """Base of the methods whose loss draws noise of its own: in validation it is the same in every epoch."""
+
+    @abstractmethod
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return what is logged of a batch of the validation, each of shape ``()``.
+
+        Args:
+            maps: As the task gives them, standardised.
+            targets: As the task gives them, standardised.
+            generator: Source of the noise.
+
+        Returns:
+            ``loss``, by which weights are chosen, and whatever else is told.
+        """
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log what `validated` finds, in prediction mode and with the same noise in every epoch."""
+        maps, targets = self.check(batch)
+        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
+        with prediction_mode(self):
+            found = self.validated(maps, targets, generator)
+        self.log_validation(found, len(maps))
 
 
 class Method(Learner):

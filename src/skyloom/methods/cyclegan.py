@@ -205,8 +205,7 @@ class CycleGAN(Adversarial, FieldMethod):
             cycle = (self.back(there) - maps).abs().mean() + (self.net(back) - targets).abs().mean()
         distance, spread = likeness(targets, there, nothing)
         other, _ = likeness(maps, back, nothing)
-        for name, value in {"loss": distance + other + cycle, "cycle": cycle, "spread": spread}.items():
-            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+        self.log_validation({"loss": distance + other + cycle, "cycle": cycle, "spread": spread}, len(maps))
 
 
 def _scores(critic: nn.Module) -> Critic:

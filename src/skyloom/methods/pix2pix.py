@@ -148,9 +148,8 @@ class Pix2Pix(Adversarial, FieldMethod):
         with prediction_mode(self):
             given = self(maps)
         distance, spread = likeness(targets, given, maps.new_zeros(len(maps), 0))
-        told = {"loss": (given - targets).abs().mean(), "distance": distance, "spread": spread}
-        for name, value in told.items():
-            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+        error = (given - targets).abs().mean()
+        self.log_validation({"loss": error, "distance": distance, "spread": spread}, len(maps))
 
     def draw(self, maps: Tensor, generator: torch.Generator) -> Tensor:
         """Return one sample for each map, dropout on; see `FieldMethod.draw`."""

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from skyloom import registry
 from skyloom.errors import UsageError
 from skyloom.methods.adversarial import Adversarial, Loss, Penalty, frozen, generator_loss
-from skyloom.methods.base import Batch
-from skyloom.methods.generative.base import VALIDATION_SEED
+from skyloom.methods.base import NoisyLearner
 from skyloom.methods.generative.likeness import likeness, power_error
 from skyloom.methods.generative.moves import Move, moved
 from skyloom.methods.generative.one_pass import OnePass
@@ -34,7 +33,7 @@ GeneratorNet = Annotated[dict[str, Any], Kind("generator")]
 CriticNet = Annotated[dict[str, Any], Kind("critic")]
 
 
-class GAN(Adversarial, OnePass):
+class GAN(NoisyLearner, Adversarial, OnePass):
     """A generator of maps with conditions that learns against a critic.
 
     Logged are ``critic``, ``generator`` and the critic's mean scores of both sides in training; and in
@@ -132,13 +131,10 @@ class GAN(Adversarial, OnePass):
                 seen["generator"] = generator_loss(self.loss, self.critic(moved(fake, self.moves), targets))
         return seen
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss`` and ``validation/spread``, with the same noise in every epoch."""
-        maps, targets = self.check(batch)
-        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return how far drawn maps are from real ones; see `NoisyLearner.validated`."""
         fake = self.sample(targets, generator=generator)
         found = dict(zip(("loss", "spread"), likeness(maps, fake, targets), strict=True))
         if maps.shape[-1] > 1:
             found["power_error"] = power_error(maps, fake)
-        for name, value in found.items():
-            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+        return found

@@ -213,12 +213,12 @@ class Autoregressive(Generative):
         maps, targets = self.check(batch)
         found = self.bits(maps, targets)
         bits = found.bits.mean()
-        for name, value in (
-            ("loss", bits / self.dimensions),
-            ("bits_per_pixel", bits / self.quantiser.pixels),
-            ("clipped", found.clipped.sum().to(bits) / found.values.sum().clamp(min=1)),
-        ):
-            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+        told = {
+            "loss": bits / self.dimensions,
+            "bits_per_pixel": bits / self.quantiser.pixels,
+            "clipped": found.clipped.sum().to(bits) / found.values.sum().clamp(min=1),
+        }
+        self.log_validation(told, len(maps))
 
     def sample(
         self,

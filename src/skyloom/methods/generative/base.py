@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skyloom import registry
 from skyloom.errors import ShapeError, UsageError
-from skyloom.methods.base import Batch, Learner, prediction_mode
+from skyloom.methods.base import Learner, NoisyLearner, prediction_mode
 from skyloom.methods.generative.denoising import (
     Denoised,
     Denoiser,
@@ -32,7 +32,6 @@ from skyloom.methods.generative.schedule import Schedule
 from skyloom.registry import Kind
 
 DenoiserNet = Annotated[dict[str, Any], Kind("denoiser")]
-VALIDATION_SEED = 7919  # noise of the validation is the same in every epoch: its loss then compares weights
 
 
 class Generative(Learner):
@@ -91,7 +90,7 @@ class Generative(Learner):
             )
 
 
-class Denoising(Generative):
+class Denoising(NoisyLearner, Generative):
     """Base of the generators that learn to take noise away.
 
     Args:
@@ -157,17 +156,9 @@ class Denoising(Generative):
         given: Tensor = self.net(x, t, conditions, known=known)
         return (given - wanted).square().mean()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss``, with the same noise in every epoch."""
-        maps, targets = self.check(batch)
-        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
-        with prediction_mode(self):
-            loss = self.validation_error(maps, targets, generator)
-        self.log("validation/loss", loss, batch_size=len(maps), on_epoch=True, sync_dist=True)
-
-    def validation_error(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the loss by which weights are chosen."""
-        return self.error(maps, targets, generator)
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the loss; see `NoisyLearner.validated`."""
+        return {"loss": self.error(maps, targets, generator)}
 
     def denoiser(self, conditions: Tensor, guidance: float) -> Denoiser:
         """Return the network as a denoiser of maps with these conditions.

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from skyloom import registry
 from skyloom.errors import UsageError
-from skyloom.methods.base import Batch, FieldMethod, prediction_mode
-from skyloom.methods.generative.base import VALIDATION_SEED, DenoiserNet
+from skyloom.methods.base import FieldMethod, NoisyLearner
+from skyloom.methods.generative.base import DenoiserNet
 from skyloom.methods.generative.denoising import (
     Denoised,
     Denoiser,
@@ -34,7 +34,7 @@ from skyloom.methods.generative.denoising import (
 from skyloom.methods.generative.schedule import Diffusion, Schedule, Spacing, Straight
 
 
-class Stepwise(FieldMethod):
+class Stepwise(NoisyLearner, FieldMethod):
     """Base of the methods that reach the target in steps, by a network that sees where it is and when.
 
     Args:
@@ -80,13 +80,9 @@ class Stepwise(FieldMethod):
         loss = self.error(maps, targets, None)
         return loss, loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss``, with the same noise in every epoch."""
-        maps, targets = self.check(batch)
-        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
-        with prediction_mode(self):
-            loss = self.error(maps, targets, generator)
-        self.log("validation/loss", loss, batch_size=len(maps), on_epoch=True, sync_dist=True)
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the loss; see `NoisyLearner.validated`."""
+        return {"loss": self.error(maps, targets, generator)}
 
 
 class Conditional(Stepwise):

@@ -26,8 +26,8 @@ from torch import Tensor
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 
 from skyloom.errors import DataError, ShapeError, UsageError
-from skyloom.methods.base import Batch, prediction_mode
-from skyloom.methods.generative.base import VALIDATION_SEED, Generative
+from skyloom.methods.base import NoisyLearner, prediction_mode
+from skyloom.methods.generative.base import Generative
 from skyloom.methods.generative.denoising import Generators, Step, gaussian
 
 LARGEST = 400
@@ -35,7 +35,7 @@ LARGEST = 400
 _ROUND = 1e-3  # how far from the circle cosine and sine may lie
 
 
-class DensityFlow(Generative):
+class DensityFlow(NoisyLearner, Generative):
     """Density flow of tables and small maps with conditions.
 
     Args:
@@ -168,13 +168,9 @@ class DensityFlow(Generative):
         loss = -self.bound(maps, targets).mean()
         return loss, loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss``, with the same radii in every epoch."""
-        maps, targets = self.check(batch)
-        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
-        with prediction_mode(self):
-            loss = -self.bound(maps, targets, generator).mean()
-        self.log("validation/loss", loss, batch_size=len(maps), on_epoch=True, sync_dist=True)
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the mean of ``-log q`` [nats]; see `NoisyLearner.validated`."""
+        return {"loss": -self.bound(maps, targets, generator).mean()}
 
     def sample(
         self,

@@ -16,7 +16,49 @@ from skyloom.methods.generative.schedule import Diffusion as Schedule
 from skyloom.methods.generative.schedule import Spacing
 
 
-class Diffusion(Denoising):
+class DDPM(Denoising):
+    """Base of the diffusions: trained as a DDPM of the maps or of what stands for them, sampled by DDIM.
+
+    Args:
+        in_channels: Channels of the maps.
+        out_features: Number of conditions.
+        size: Side length of the maps, pixels.
+        arguments: As `Denoising`; ``schedule``, ``noise_steps``, ``prediction``, ``spacing`` and ``eta`` are
+            used here.
+        space: As `Denoising`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_features: int,
+        size: int,
+        arguments: dict[str, Any],
+        *,
+        space: tuple[int, int] | None = None,
+    ) -> None:
+        schedule = Schedule(arguments["schedule"], arguments["noise_steps"])
+        target = arguments["prediction"]
+        super().__init__(
+            in_channels, out_features, size, arguments, schedule=schedule, target=target, space=space
+        )
+        self.spacing, self.eta = arguments["spacing"], arguments["eta"]
+
+    def walk(
+        self,
+        denoise: Denoiser,
+        x: Tensor,
+        *,
+        steps: int,
+        generator: Generators | None,
+        done: Step | None,
+    ) -> Tensor:
+        """Walk by DDIM."""
+        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
+        return ddim(denoise, self.schedule, x, steps=steps, done=done, **options)
+
+
+class Diffusion(DDPM):
     """Diffusion of maps with conditions.
 
     Args:
@@ -72,25 +114,4 @@ class Diffusion(Denoising):
             "eta": eta,
             "guidance": guidance,
         }
-        super().__init__(
-            in_channels,
-            out_features,
-            size,
-            arguments,
-            schedule=Schedule(schedule, noise_steps),
-            target=prediction,
-        )
-        self.spacing, self.eta = spacing, eta
-
-    def walk(
-        self,
-        denoise: Denoiser,
-        x: Tensor,
-        *,
-        steps: int,
-        generator: Generators | None,
-        done: Step | None,
-    ) -> Tensor:
-        """Walk by DDIM."""
-        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
-        return ddim(denoise, self.schedule, x, steps=steps, done=done, **options)
+        super().__init__(in_channels, out_features, size, arguments)

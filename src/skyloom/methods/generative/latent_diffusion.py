@@ -24,9 +24,8 @@ from torch import Tensor
 from skyloom import registry
 from skyloom.errors import UsageError
 from skyloom.methods.base import Batch, prediction_mode
-from skyloom.methods.generative.base import DenoiserNet, Denoising
-from skyloom.methods.generative.denoising import Denoiser, Generators, Step, ddim
-from skyloom.methods.generative.schedule import Diffusion as Schedule
+from skyloom.methods.generative.base import DenoiserNet
+from skyloom.methods.generative.diffusion import DDPM
 from skyloom.methods.generative.schedule import Spacing
 from skyloom.nets.autoencoder import gaussian_divergence
 from skyloom.registry import Kind
@@ -35,7 +34,7 @@ Autoencoder = Annotated[dict[str, Any], Kind("autoencoder")]
 _LEAST_SD = 1e-6  # of a latent channel that says nothing
 
 
-class LatentDiffusion(Denoising):
+class LatentDiffusion(DDPM):
     """Diffusion of maps with conditions, in the latent space of an autoencoder.
 
     Args:
@@ -110,17 +109,8 @@ class LatentDiffusion(Denoising):
             "guidance": guidance,
         }
         packing = registry.build(autoencoder, "autoencoder", data=(in_channels, size))
-        super().__init__(
-            in_channels,
-            out_features,
-            size,
-            arguments,
-            schedule=Schedule(schedule, noise_steps),
-            target=prediction,
-            space=packing.latent,
-        )
+        super().__init__(in_channels, out_features, size, arguments, space=packing.latent)
         self.autoencoder, self.share, self.kl = packing, share, kl
-        self.spacing, self.eta = spacing, eta
         channels = packing.latent[0]
         self.register_buffer("stage", torch.zeros((), dtype=torch.int64))
         self.register_buffer("latent_mean", torch.zeros(channels, 1, 1))
@@ -165,13 +155,10 @@ class LatentDiffusion(Denoising):
         Raises:
             UsageError: Several processes train without ``find_unused_parameters``.
         """
-        told = getattr(self.trainer.strategy, "_ddp_kwargs", {})
-        if self.trainer.world_size > 1 and not told.get("find_unused_parameters"):
-            raise UsageError(
-                "latent_diffusion trains its two networks one after the other, which the strategy of several"
-                " processes has to be told",
-                hint="--set train.strategy=ddp_find_unused_parameters_true",
-            )
+        self.refuse_to_wait(
+            "latent_diffusion trains its two networks one after the other, which the strategy of several"
+            " processes has to be told"
+        )
 
     def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of the stage, twice."""
@@ -187,16 +174,12 @@ class LatentDiffusion(Denoising):
         """Return the denoiser's mean square error on the latent maps of ``x_0``; see `Denoising.error`."""
         return super().error(self.encoded(x_0), conditions, generator)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss`` of the stage and, in the first, ``validation/reconstruction``."""
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the loss of the stage and, in the first, the error of the ``reconstruction``."""
         if int(self.stage):
-            super().validation_step(batch, batch_idx)
-            return
-        maps, _ = self.check(batch)
-        with prediction_mode(self):
-            error = (self.decoded(self.encoded(maps)) - maps).square().mean()
-        for name in ("loss", "reconstruction"):
-            self.log(f"validation/{name}", error, batch_size=len(maps), on_epoch=True, sync_dist=True)
+            return super().validated(maps, targets, generator)
+        error = (self.decoded(self.encoded(maps)) - maps).square().mean()
+        return {"loss": error, "reconstruction": error}
 
     def encoded(self, maps: Tensor) -> Tensor:
         """Return the latent maps, standardised, without gradients.
@@ -212,16 +195,3 @@ class LatentDiffusion(Denoising):
         """Return the maps that standardised latent maps stand for."""
         maps: Tensor = self.autoencoder.decode(x * self.latent_sd + self.latent_mean)
         return maps
-
-    def walk(
-        self,
-        denoise: Denoiser,
-        x: Tensor,
-        *,
-        steps: int,
-        generator: Generators | None,
-        done: Step | None,
-    ) -> Tensor:
-        """Walk by DDIM."""
-        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
-        return ddim(denoise, self.schedule, x, steps=steps, done=done, **options)

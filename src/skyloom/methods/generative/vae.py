@@ -21,15 +21,14 @@ from torch import Tensor
 
 from skyloom import registry
 from skyloom.errors import UsageError
-from skyloom.methods.base import Batch, Net, prediction_mode
+from skyloom.methods.base import Net, NoisyLearner
 from skyloom.methods.generative.adversarial import GeneratorNet
-from skyloom.methods.generative.base import VALIDATION_SEED
 from skyloom.methods.generative.one_pass import OnePass
 
 LARGEST = 8.0  #: of the logarithm of a variance; beyond it lies only overflow
 
 
-class VAE(OnePass):
+class VAE(NoisyLearner, OnePass):
     """Variational autoencoder of maps with conditions.
 
     Logged in validation are ``error``, the mean square error of maps drawn again, and ``kl``, what the
@@ -114,11 +113,6 @@ class VAE(OnePass):
         loss, _, _ = self.bound(maps, targets, None)
         return loss, loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the bound, the error and what the encoder tells, with the same noise in every epoch."""
-        maps, targets = self.check(batch)
-        generator = torch.Generator(maps.device).manual_seed(VALIDATION_SEED + batch_idx)
-        with prediction_mode(self):
-            found = self.bound(maps, targets, generator)
-        for name, value in zip(("loss", "error", "kl"), found, strict=True):
-            self.log(f"validation/{name}", value, batch_size=len(maps), on_epoch=True, sync_dist=True)
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the bound, the error and what the encoder tells; see `NoisyLearner.validated`."""
+        return dict(zip(("loss", "error", "kl"), self.bound(maps, targets, generator), strict=True))
