@@ -28,7 +28,9 @@ class Stack:
         path: The file.
         name: Its name in the file; empty in a file that holds but one.
         shape: Its shape.
+        dtype: Its type.
         open: Opens the file, to be sliced.
+        whole: Whether opening reads all of it, as for compressed files.
         unit: Its unit, where the file says it.
         long_name: What it is, where the file says it.
     """
@@ -36,7 +38,9 @@ class Stack:
     path: Path
     name: str
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
     open: Callable[[], Any]
+    whole: bool = False
     unit: str = ""
     long_name: str = ""
 
@@ -48,7 +52,7 @@ class Stack:
         single = len(self.shape) == ndim
         one = source.dtype.itemsize * int(np.prod(self.shape[-ndim:]))
         rows = 1 if single else max(1, min(self.shape[0], CHUNK_BYTES // max(one, 1)))
-        chunks = self.shape if single else (rows, *self.shape[1:])
+        chunks = self.shape if single or self.whole else (rows, *self.shape[1:])
         array = da.from_array(source, chunks=chunks, asarray=True, fancy=False, name=False, meta=source.meta)
         return array[None] if single else array
 
@@ -58,9 +62,8 @@ class _Slices:
 
     def __init__(self, stack: Stack) -> None:
         self.stack, self.shape, self.ndim = stack, stack.shape, len(stack.shape)
-        kind = np.dtype(stack.open().dtype)
         # Integers and odd byte orders become numbers that a network takes.
-        self.dtype = kind.newbyteorder("=") if kind.kind == "f" else np.dtype(np.float32)
+        self.dtype = stack.dtype.newbyteorder("=") if stack.dtype.kind == "f" else np.dtype(np.float32)
 
     @property
     def meta(self) -> np.ndarray:
@@ -96,7 +99,9 @@ def stacks(path: Path) -> dict[str, Stack]:
 
 def _npy(path: Path) -> dict[str, Stack]:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    stack = Stack(path, "", array.shape, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    stack = Stack(
+        path, "", array.shape, array.dtype, lambda: np.load(path, mmap_mode="r", allow_pickle=False)
+    )
     return {path.stem: stack} if array.ndim >= 2 else {}
 
 
@@ -109,30 +114,38 @@ def _npz(path: Path) -> dict[str, Stack]:
         return read
 
     with np.load(path, allow_pickle=False) as file:
-        shapes = {name: file[name].shape for name in file.files}
-    return {n: Stack(path, n, shape, opener(n)) for n, shape in shapes.items() if len(shape) >= 2}
+        arrays = {name: file[name] for name in file.files}
+    return {
+        name: Stack(path, name, array.shape, array.dtype, opener(name), whole=True)
+        for name, array in arrays.items()
+        if array.ndim >= 2
+    }
 
 
 def _hdf5(path: Path) -> dict[str, Stack]:
     found: dict[str, Stack] = {}
 
+    def opener(name: str) -> Callable[[], Any]:
+        return lambda: _Hdf5(path, name)
+
     def look(name: str, thing: Any) -> None:
         if isinstance(thing, h5py.Dataset) and thing.ndim >= 2 and thing.dtype.kind in "fiu":
             unit, long_name = (_text(thing.attrs.get(key, "")) for key in ("units", "long_name"))
-            found[name] = Stack(path, name, thing.shape, lambda: _Hdf5(path, name), unit, long_name)
+            found[name] = Stack(
+                path, name, thing.shape, thing.dtype, opener(name), unit=unit, long_name=long_name
+            )
 
     with h5py.File(path) as file:
         file.visititems(look)
     return found
 
 
+@dataclass(frozen=True)
 class _Hdf5:
     """A dataset that is open only while it is read."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
-        with h5py.File(path) as file:
-            self.dtype = file[name].dtype
+    path: Path
+    name: str
 
     def __getitem__(self, key: tuple[slice, ...]) -> Any:
         with h5py.File(self.path) as file:
@@ -151,16 +164,16 @@ def _netcdf(path: Path) -> dict[str, Stack]:
 
         return read
 
+    found = {}
     with netcdf_file(path, "r", mmap=False) as file:
-        return {
-            name: Stack(
-                path, name, variable.shape, opener(name), *(
-                    _text(getattr(variable, key, "")) for key in ("units", "long_name")
-                )
-            )
-            for name, variable in file.variables.items()
-            if len(variable.shape) >= 2
-        }  # fmt: skip
+        for name, variable in file.variables.items():
+            if len(variable.shape) >= 2:
+                unit, long_name = (_text(getattr(variable, key, "")) for key in ("units", "long_name"))
+                found[name] = Stack(
+                    path, name, variable.shape, variable.data.dtype, opener(name), whole=True,
+                    unit=unit, long_name=long_name,
+                )  # fmt: skip
+    return found
 
 
 def _text(value: Any) -> str:
