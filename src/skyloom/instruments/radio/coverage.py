@@ -15,6 +15,7 @@ the sensitivity of the whole array to a beam of solid angle Ω, one pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -59,6 +60,7 @@ class Coverage:
         return np.asarray(self.visibilities > 0)
 
 
+@lru_cache(maxsize=8)
 def coverage(
     array: Array,
     *,
@@ -110,7 +112,9 @@ def coverage(
     each = hours * SECONDS / STEPS
     noise = wavelength**2 * array.system_temperature(frequency)
     noise /= array.effective_area(frequency) * np.sqrt(2 * bandwidth * each)
-    return Coverage(counts * polarisations, float(noise), side)
+    visibilities = counts * polarisations
+    visibilities.setflags(write=False)  # the answer is kept for whoever asks again
+    return Coverage(visibilities, float(noise), side)
 
 
 def _tracks(

@@ -7,6 +7,7 @@ without them, as an observer has.
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -86,7 +87,6 @@ class Interferometer(Removing):
                 raise UsageError(f"transform 'interferometer': {name} is {value}", hint="give more than 0")
         self.array, self.redshift, self.box, self.depth = array, redshift, box, depth
         self.hours, self.units, self.core, self.weighting, self.seed = hours, units, core, weighting, seed
-        self._coverages: dict[int, Coverage] = {}
 
     @cached_property
     def _angles(self) -> tuple[float, float]:
@@ -101,18 +101,14 @@ class Interferometer(Removing):
 
     def seen(self, size: int) -> Coverage:
         """Return what is measured of the waves of a map of so many pixels."""
-        if size not in self._coverages:
-            array = ARRAYS[self.array]
-            if self.core is not None:
-                from dataclasses import replace
-
-                array = replace(array, core=self.core)
-            side, bandwidth = self._angles
-            self._coverages[size] = coverage(
-                array, size=size, side=side, frequency=LINE / (1 + self.redshift), bandwidth=bandwidth,
-                hours=self.hours or 1.0, seed=self.seed,
-            )  # fmt: skip
-        return self._coverages[size]
+        array = ARRAYS[self.array]
+        if self.core is not None:
+            array = replace(array, core=self.core)
+        side, bandwidth = self._angles
+        return coverage(
+            array, size=size, side=side, frequency=LINE / (1 + self.redshift), bandwidth=bandwidth,
+            hours=self.hours or 1.0, seed=self.seed,
+        )  # fmt: skip
 
     def left(self, maps: Maps) -> Maps:
         """Return the observed maps, shape ``(H, W)`` or ``(n, H, W)``."""
