@@ -11,8 +11,9 @@ from skyloom.api.emulating import read_points, read_table, sample
 from skyloom.api.fetching import fetch
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, import_weights, inspect, make
-from skyloom.api.judging import doubts, evaluate, explain, predict, predicted, report
+from skyloom.api.judging import evaluate, explain, report
 from skyloom.api.learning_curve import curve, curve_rows
+from skyloom.api.predicting import doubts, predict, predicted
 from skyloom.api.scoring import scorecard
 from skyloom.api.searching import ranking, read_space, sweep
 from skyloom.api.sharing import from_pretrained, package, push_to_hub

@@ -106,7 +106,7 @@ def headline(folder: Path) -> list[tuple[str, ...]]:
         found = json.loads(child.read_text(encoding="utf-8"))
         label = f"network, {found['groups']} simulations of {child.parent.name}"
         rows.append((label, *_cells(found, columns)))
-    best = _best_baseline(metrics, columns[0])
+    best = best_baseline(metrics, columns[0])
     if best:
         rows.append((f"best baseline: {best}", *_cells(metrics, columns, ("baselines", best))))
     return rows
@@ -230,7 +230,13 @@ def _cells(
     return cells
 
 
-def _best_baseline(metrics: dict[str, Any], column: tuple[str, str]) -> str:
+def best_baseline(metrics: dict[str, Any], column: tuple[str, str]) -> str:
+    """Return the baseline with the highest score; empty where none has one.
+
+    Args:
+        metrics: The content of ``metrics.json``.
+        column: A parameter and a score.
+    """
     parameter, score = column
     found = metrics["parameters"][parameter].get("baselines", {})
     scored = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.api.all_in_one import TEST, run
+from skyloom.api.all_in_one import TEST, best_baseline, run
 from skyloom.api.data import samples
 from skyloom.api.progress import counting
 from skyloom.api.training import assign
@@ -131,9 +131,7 @@ def _rows(number: int, metrics: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, found in metrics["parameters"].items():
         scored = found["scores"][score]
-        baselines = {key: values[score]["value"] for key, values in found.get("baselines", {}).items()}
-        known = {key: value for key, value in baselines.items() if value is not None}
-        best = max(known, key=lambda key: known[key]) if known else ""
+        best = best_baseline(metrics, (name, score))
         rows.append(
             {
                 "simulations": number,
@@ -141,7 +139,7 @@ def _rows(number: int, metrics: dict[str, Any]) -> list[dict[str, Any]]:
                 "score": score,
                 **{key: scored[key] for key in ("value", "low", "high")},
                 "baseline": best,
-                "baseline_value": known.get(best, ""),
+                "baseline_value": found["baselines"][best][score]["value"] if best else "",
             }
         )
     return rows
