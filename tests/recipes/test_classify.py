@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner, Result
 
 from skyloom import api
-from skyloom.cli.app import app
 from skyloom.errors import UsageError
 from skyloom.formats.shipped import Shipped
 
@@ -31,19 +29,10 @@ explain: [{name: smooth, widths: [0, 4]}]
 """
 
 
-def skyloom(*words: str) -> Result:
-    done = CliRunner().invoke(app, list(words), obj=list(words), prog_name="skyloom")
-    assert done.exit_code == 0, done.output
-    return done
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> tuple[Path, str]:
+def run(run_recipe) -> tuple[Path, str]:
     """A run of the recipe, and what the command line said."""
-    folder = tmp_path_factory.mktemp("classify")
-    (folder / "recipe.yaml").write_text(RECIPE)
-    done = skyloom("run", str(folder / "recipe.yaml"), "--out", str(folder / "run"), "--quiet")
-    return folder / "run", done.stdout
+    return run_recipe("classify", RECIPE)
 
 
 @pytest.mark.slow
@@ -78,7 +67,7 @@ def _label(ids: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_page_card_and_table_tell_of_classes(run):
+def test_page_card_and_table_tell_of_classes(run, skyloom):
     folder, _ = run
     page = (folder / "report.html").read_text()
     for text in (
@@ -102,7 +91,7 @@ def test_page_card_and_table_tell_of_classes(run):
 
 
 @pytest.mark.slow
-def test_it_predicts_classes_by_name(run, tmp_path, monkeypatch):
+def test_it_predicts_classes_by_name(run, skyloom, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     folder, _ = run
     source = Shipped(set="reionisation-21cmfast").folder

@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner, Result
 
 from skyloom import api, fields
-from skyloom.cli.app import app
 from skyloom.errors import LeakError, UsageError
 from skyloom.fields import store
 from skyloom.fields.project import cut
@@ -41,19 +39,10 @@ transfer:
 """
 
 
-def skyloom(*words: str) -> Result:
-    done = CliRunner().invoke(app, list(words), obj=list(words), prog_name="skyloom")
-    assert done.exit_code == 0, done.output
-    return done
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> tuple[Path, str]:
+def run(run_recipe) -> tuple[Path, str]:
     """A run of the recipe, and what the command line said."""
-    folder = tmp_path_factory.mktemp("translate")
-    (folder / "recipe.yaml").write_text(RECIPE)
-    done = skyloom("run", str(folder / "recipe.yaml"), "--out", str(folder / "run"), "--quiet")
-    return folder / "run", done.stdout
+    return run_recipe("translate", RECIPE)
 
 
 def network_of(folder: Path, side: str) -> tuple[dict, xr.Dataset]:
@@ -135,7 +124,9 @@ def test_the_page_shows_maps_and_says_whether_there_is_skill(run):
 
 
 @pytest.mark.slow
-def test_it_translates_new_cubes_into_a_field_set_that_the_scorecard_reads(run, tmp_path, monkeypatch):
+def test_it_translates_new_cubes_into_a_field_set_that_the_scorecard_reads(
+    run, skyloom, tmp_path, monkeypatch
+):
     folder, _ = run
     monkeypatch.setenv("COLUMNS", "160")
     cubes = Shipped(set="cosmic-rays-athena").read().isel(sample=[0, 8])
@@ -157,7 +148,7 @@ def test_it_translates_new_cubes_into_a_field_set_that_the_scorecard_reads(run, 
 
 
 @pytest.mark.slow
-def test_a_translation_is_compared_by_its_scores(run):
+def test_a_translation_is_compared_by_its_scores(run, skyloom):
     folder, _ = run
     told = skyloom("compare", str(folder)).stdout
     assert "r2 E_c" in told

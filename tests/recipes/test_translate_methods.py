@@ -7,9 +7,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
 
-from skyloom.cli.app import app
 from skyloom.fields import example, store
 
 DENOISER = "net: {name: unet, width: 8, multiples: [1, 2], attention: false}, steps: 2, draws: 2"
@@ -54,15 +52,12 @@ def pairs(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_one_command_trains_judges_and_shows_every_method(name, pairs, tmp_path):
+def test_one_command_trains_judges_and_shows_every_method(name, pairs, run_recipe):
     told = {"method": name, "arguments": METHODS[name], "explain": SHAP if name == "pix2pix" else "[]"}
-    (tmp_path / "recipe.yaml").write_text(RECIPE.format(path=pairs, **told))
-    words = ["run", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run"), "--quiet"]
-    done = CliRunner().invoke(app, words, obj=words, prog_name="skyloom")
-    assert done.exit_code == 0, done.output
-    folder = tmp_path / "run/evaluate/test"
+    run, _ = run_recipe(name, RECIPE.format(path=pairs, **told))
+    folder = run / "evaluate/test"
     card = json.loads((folder / "metrics.json").read_text())["parameters"]["wanted"]["scores"]
-    page = (tmp_path / "run/report.html").read_text()
+    page = (run / "report.html").read_text()
     with xr.open_dataset(folder / "predictions.nc", engine="h5netcdf") as given:
         draws = given.attrs["draws"]
         if draws == 2:
@@ -75,6 +70,6 @@ def test_one_command_trains_judges_and_shows_every_method(name, pairs, tmp_path)
             assert draws == 0 and "wanted_sd" not in given and "spread_error" not in card
     assert "Translated maps" in page
     if name == "pix2pix":
-        found = sorted(path.stem for path in (tmp_path / "run/explain").glob("*.nc"))
+        found = sorted(path.stem for path in (run / "explain").glob("*.nc"))
         assert found == [f"gradient_shap-critic-{kind}" for kind in ("generated", "input", "truth")]
         assert "critic of truth" in page
