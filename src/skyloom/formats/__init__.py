@@ -2,7 +2,8 @@
 
 A format is a class of the registry kind ``format``: its keyword-only arguments are what a recipe may say of
 it, ``sniff(path)`` tells whether it knows a file or folder, ``read()`` returns the field set. The reader
-that fits is found by asking each; the error names those that were asked.
+that fits is found by asking each; the error names those that were asked. A reader whose class says
+``general = True`` takes any arrays, and is chosen only where no reader of one code's files knows them.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def recognise(path: Path) -> str:
     """
     if not path.exists():
         raise FormatError(f"{path}: no such file or folder", hint="check the path")
-    asked, known = [], []
+    asked, known, general = [], [], []
     for entry in registry.entries("format"):
         try:
             reader: type[Format] = entry.load()
@@ -53,7 +54,8 @@ def recognise(path: Path) -> str:
             continue
         asked.append(entry.name)
         if reader.sniff(path):
-            known.append(entry.name)
+            (general if getattr(reader, "general", False) else known).append(entry.name)
+    known = known or general
     if len(known) == 1:
         return known[0]
     if known:

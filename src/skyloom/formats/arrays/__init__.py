@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from skyloom.errors import FormatError, UsageError, nearest
 from skyloom.fields import build
@@ -48,6 +48,8 @@ class Arrays:
         UsageError: Maps are said to be independent and to have a group.
     """
 
+    general: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -78,12 +80,8 @@ class Arrays:
 
     @classmethod
     def sniff(cls, path: Path) -> bool:
-        """Return whether ``path`` is an npy or npz file with maps, and none of the CAMELS data set."""
-        if (
-            not path.is_file()
-            or path.suffix not in (".npy", ".npz")
-            or path.name.startswith(("Maps_", "Grids_"))
-        ):
+        """Return whether ``path`` is an npy or npz file with maps."""
+        if not path.is_file() or path.suffix not in (".npy", ".npz"):
             return False
         try:
             return bool(stacks(path))
