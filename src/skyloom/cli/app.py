@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from skyloom.cli import data, drawing, exploring, looking, runs, scoring
 from skyloom.cli.console import complain, hint
+from skyloom.cli.export import export
 from skyloom.errors import Interrupted, SkyloomError
 
 RESUMABLE = {"run", "train"}
@@ -101,6 +102,7 @@ for _verb, _name, _panel in (
     (looking.doctor, "doctor", LOOK),
 ):
     app.command(_name, rich_help_panel=_panel)(_verb)
+app.add_typer(export, name="export", rich_help_panel=STEPS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
