@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.errors import UsageError
+from skyloom.errors import ShapeError, UsageError
 from skyloom.evaluate.baselines.estimators import Classifier
 from skyloom.evaluate.baselines.features import OnFeatures
 
@@ -55,6 +55,11 @@ class Readings(OnFeatures):
 
     def _features(self, maps: np.ndarray, *, fit: bool) -> np.ndarray:
         values = maps.reshape(len(maps), -1).astype(float)
+        if values.shape[1] != len(self.columns):
+            raise ShapeError(
+                f"baseline readings: {values.shape[1]} numbers a sample, but {len(self.columns)} columns",
+                hint=f"give one pixel for each of {', '.join(self.columns)}",
+            )
         if fit:
             positive = np.where(values > 0, values, np.inf).min(axis=0)
             self._least = np.where(np.isfinite(positive), positive, 1.0)
