@@ -45,7 +45,9 @@ def recognise(path: Path) -> str:
     """
     if not path.exists():
         raise FormatError(f"{path}: no such file or folder", hint="check the path")
-    asked, known, general = [], [], []
+    asked: list[str] = []
+    known: list[str] = []
+    general: list[str] = []
     for entry in registry.entries("format"):
         try:
             reader: type[Format] = entry.load()
