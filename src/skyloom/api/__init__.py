@@ -17,6 +17,7 @@ from skyloom.api.predicting import doubts, predict, predicted
 from skyloom.api.scoring import scorecard
 from skyloom.api.searching import ranking, read_space, sweep
 from skyloom.api.sharing import from_pretrained, package, push_to_hub
+from skyloom.api.sky import export_sky
 from skyloom.api.trained import Run, load_run
 from skyloom.api.training import split, train
 from skyloom.api.transfer import transfer, transfer_tables
@@ -33,6 +34,7 @@ __all__ = [
     "draw",
     "evaluate",
     "explain",
+    "export_sky",
     "fetch",
     "from_pretrained",
     "headline",

@@ -50,7 +50,7 @@ def draw(
         raise UsageError(
             f"--out {out}: the ending says what to write", hint=f"one of {', '.join((*PICTURES, *IMAGES))}"
         )
-    ds = _one(formats.read(path, format=format, **(options or {})), sample, fields)
+    ds = one_sample(formats.read(path, format=format, **(options or {})), sample, fields)
     if out.suffix in IMAGES:
         from skyloom.formats.fits import write
 
@@ -74,8 +74,17 @@ def draw(
     return out
 
 
-def _one(ds: xr.Dataset, sample: str | None, fields: list[str] | None) -> xr.Dataset:
-    """Return one sample and the fields that are wanted."""
+def one_sample(ds: xr.Dataset, sample: str | None, fields: list[str] | None = None) -> xr.Dataset:
+    """Return one sample in memory, and of it the fields that are wanted.
+
+    Args:
+        ds: A field set.
+        sample: Its id, or its place from 0; None for the first.
+        fields: Names of fields; None for all that are maps or cubes.
+
+    Raises:
+        DataError: There is no such sample or field.
+    """
     there = [name for name in fields_of(ds) if ds[name].ndim > 1]
     for name in fields or []:
         if name not in there:

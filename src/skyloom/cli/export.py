@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from skyloom.cli.sky import sky
+
 export = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -14,3 +16,6 @@ export = typer.Typer(
 @export.callback()
 def _export() -> None:
     """Write what other programs read."""
+
+
+export.command("sky")(sky)
