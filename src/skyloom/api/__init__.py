@@ -8,6 +8,7 @@ from skyloom.api.all_in_one import compare, comparison, headline, run
 from skyloom.api.data import samples
 from skyloom.api.drawing import draw
 from skyloom.api.emulating import read_points, read_table, sample
+from skyloom.api.exporting import export_onnx
 from skyloom.api.fetching import fetch
 from skyloom.api.health import doctor
 from skyloom.api.importing import import_, import_weights, inspect, make
@@ -34,6 +35,7 @@ __all__ = [
     "draw",
     "evaluate",
     "explain",
+    "export_onnx",
     "export_sky",
     "fetch",
     "from_pretrained",

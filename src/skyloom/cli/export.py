@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from skyloom.cli.onnx import onnx
 from skyloom.cli.sky import sky
 
 export = typer.Typer(
@@ -18,4 +19,5 @@ def _export() -> None:
     """Write what other programs read."""
 
 
+export.command("onnx")(onnx)
 export.command("sky")(sky)
