@@ -82,8 +82,9 @@ def export_onnx(
         )
     from skyloom.api.graph import Graph
 
-    run, held_out = _held_out(path) if maps is None else (load_run(path), store.open(maps))
+    run = load_run(path)
     graph = Graph(run).eval()
+    held_out = _held_out(path) if maps is None else store.open(maps)
     ds = held_out.isel(sample=slice(MAPS)).load()
     raw = {name: run.field(ds, name) for name in run.recipe.inputs}
     given = graph.prepared(raw)
@@ -105,11 +106,11 @@ def export_onnx(
     return found
 
 
-def _held_out(path: Path | str) -> tuple[Run, xr.Dataset]:
-    """Return a run and the field set of its validation side."""
+def _held_out(path: Path | str) -> xr.Dataset:
+    """Return the validation side of a run as a field set."""
     run, data = finished(Path(path))
     rows = data.rows_of(run.split.sides["validation"])
-    return run, store.open(data.reader.folder)[list(data.inputs)].isel(sample=rows)
+    return store.open(data.reader.folder)[list(data.inputs)].isel(sample=rows)
 
 
 def _traced(graph: Graph, example: np.ndarray) -> Any:
