@@ -17,6 +17,7 @@ from skyloom.cli import main
 from skyloom.errors import DataError, UsageError
 from skyloom.fields import store
 from skyloom.recipe import load
+from skyloom.training import load_weights
 
 RECIPE = """
 recipe: 1
@@ -27,7 +28,7 @@ data:
 split: {{by: group, fractions: {{train: 0.5, validation: 0.125, test: 0.375}}, seed: 1}}
 task: {{name: emulate, parameters: [HII_EFF_FACTOR], samples: 18, statistics: [{{name: pdf}}]}}
 method: {{name: flow_matching, net: {{name: unet, width: 8, multiples: [1, 2]}}, steps: 2, solver: euler}}
-train: {{epochs: 2, batch_size: 16, threads: 1, augment: [roll], ema: 0.9}}
+train: {{epochs: 2, batch_size: 16, threads: 1, augment: [roll], ema: 0.9, draw_every: 2}}
 """
 
 
@@ -64,6 +65,26 @@ def test_a_run_is_judged_beside_real_halves_and_baselines(run):
     assert header[:4] == ("score", "of", "generated", "real halves")
     assert any(row[0].startswith("classifier") and row[-1] == "differs" for row in table)
     assert api.compare([run])[0]["auc"] == rows["auc"]["generated"]["value"]
+
+
+def test_samples_of_the_training_are_those_of_its_weights_at_conditions_of_the_validation_side(run, maps):
+    assert sorted(path.name for path in run.glob("samples/*")) == ["epoch_0002.nc", "epoch_0002.png"]
+    with xr.open_dataset(run / "samples/epoch_0002.nc", engine="h5netcdf") as file:
+        drawn = file.load()
+    side = json.loads((run / "split.json").read_text())["sides"]["validation"]
+    wanted = fields.subset(store.open(maps), side)["HII_EFF_FACTOR"].values
+    assert set(drawn["HII_EFF_FACTOR"].values) <= set(wanted)
+    trained = skyloom.load_run(run)
+    load_weights(trained.method, run / "weights/last.safetensors")
+    again = trained.sample([{"HII_EFF_FACTOR": value} for value in drawn["HII_EFF_FACTOR"].values])
+    # A training keeps its maps in another order in memory, which rounds otherwise.
+    assert np.allclose(again["T_b"].values, drawn["T_b"].values, rtol=1e-4, atol=1e-4)
+
+
+def test_a_task_that_draws_nothing_has_no_samples_to_watch(maps, tmp_path):
+    changes = ("task={name: infer, parameters: [HII_EFF_FACTOR]}", "method={name: moments}")
+    with pytest.raises(UsageError, match=r"train\.draw_every is 2, and task 'infer' draws nothing"):
+        api.train(recipe(maps, tmp_path, *changes), tmp_path / "run")
 
 
 def test_the_samples_of_a_side_stand_at_the_conditions_of_its_real_maps(run, maps):

@@ -79,3 +79,19 @@ def test_wrong_input_is_refused():
         curve_error(np.ones((2, 3)), np.ones((2, 2)), np.arange(2), np.arange(2))
     with pytest.raises(ShapeError, match="2 samples and groups of shape"):
         curve_error(np.ones((2, 3)), np.ones((2, 3)), np.arange(3), np.arange(2))
+
+
+def test_a_bin_that_some_samples_do_not_know_is_averaged_over_the_others():
+    nothing = np.nan
+    first = np.array([[1.0, nothing], [3.0, 4.0], [5.0, 8.0], [7.0, 6.0]])
+    second = np.array([[4.0, 9.0], [6.0, nothing], [nothing, nothing]])
+    error = curve_error(first, second, np.array([0, 0, 1, 2]), np.array([5, 6, 7]))
+    # Groups of the first: (2, 4), (5, 8), (7, 6): means 14 / 3 and 6; of the second: 5 and 9.
+    assert error.gap.tolist() == pytest.approx([5 - 14 / 3, 3.0])
+    sd = np.std([2.0, 5.0, 7.0], ddof=1), 2.0
+    assert error.sigma.tolist() == pytest.approx([(5 - 14 / 3) / sd[0], 3.0 / sd[1]])
+    # A bin that one group alone knows has no spread, one that none knows has no mean.
+    alone = curve_error(first[:2] * nothing, second, np.arange(2), np.arange(3))
+    assert np.isnan(alone.gap).all()
+    one = curve_error(np.array([[1.0], [nothing]]), np.array([[2.0]]), np.arange(2), np.zeros(1))
+    assert (one.gap[0], np.isnan(one.sigma[0])) == (1.0, True)

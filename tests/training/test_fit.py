@@ -98,6 +98,29 @@ def test_the_steps_are_those_of_a_loop_by_hand(worker, method, run, tmp_path):
     assert epochs == pytest.approx([np.mean(losses[:10]), np.mean(losses[10:])], rel=1e-4)
 
 
+def test_samples_are_drawn_from_the_averaged_weights_and_change_nothing(worker, method, run, tmp_path):
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    run(epochs=4, ema=0.8)
+    plain = {name: load_file(tmp_path / f"weights/{name}.safetensors") for name in ("best", "last")}
+    method.load_state_dict(before)
+    drawn = {}
+
+    def artist(module, epoch):
+        assert module.training
+        drawn[epoch] = {name: value.clone() for name, value in module.state_dict().items()}
+        torch.rand(3)  # what it draws from the global generator is not missed
+        saved = load_file(folder.path / "weights/last.safetensors")
+        assert all(torch.equal(saved[name], value) for name, value in drawn[epoch].items())
+
+    folder = RunFolder(tmp_path / "drawn")
+    wanted = Train(batch_size=8, optimiser={"name": "sgd", "lr": 0.01}, epochs=4, ema=0.8, draw_every=2)
+    fit(method, worker.data(wanted), wanted, folder, progress="quiet", artist=artist)
+    assert sorted(drawn) == [2, 4]
+    for name, weights in plain.items():
+        found = load_file(folder.path / f"weights/{name}.safetensors")
+        assert all(torch.equal(found[key], value) for key, value in weights.items())
+
+
 def test_early_stopping_waits_for_patience(run, method, tmp_path, monkeypatch):
     planned = iter([3.0, 1.0, 2.0, 1.0, 0.1])
 

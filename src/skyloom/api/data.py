@@ -177,6 +177,20 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def evenly(n: int, wanted: int | None) -> np.ndarray:
+    """Return rows of a side in equal steps: its order is by simulation, so all have their share.
+
+    Args:
+        n: Samples of the side.
+        wanted: How many are taken, more than once where there are fewer; None for all.
+
+    Example:
+        >>> evenly(10, 3).tolist(), evenly(2, 3).tolist()
+        ([0, 3, 6], [0, 0, 1])
+    """
+    return np.arange(n) if wanted is None else (np.arange(wanted) * n // wanted) % n
+
+
 def write_dataset(path: Path, ds: xr.Dataset) -> None:
     """Write a dataset as netCDF-4, atomically; folders are made.
 

@@ -95,9 +95,11 @@ def draw(
     task, about = emulator(run), run.folder.read_json("emulator.json")
     table = task.table(points, first=first)
     table.attrs = {**about["attrs"], "fields": json.dumps(about["fields"])}
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    method: Any = run.method
+    home = next(method.parameters()).device
+    device = torch.device("cuda") if home.type == "cpu" and torch.cuda.is_available() else home
     conditions = torch.from_numpy(task.targets(table))
-    method: Any = run.method.to(device)
+    method.to(device)
     parts: list[np.ndarray] = []
     start, together = 0, method.at_once or (ON_GPU if device.type == "cuda" else AT_ONCE)
     while start < len(points):
@@ -115,7 +117,7 @@ def draw(
         start += len(here)
         if progress is not None:
             progress(start, len(points))
-    method.to("cpu")
+    method.to(home)
     maps = np.concatenate(parts)
     names = run.recipe.data.fields
     restored = run.transforms.inverse({name: maps[:, c] for c, name in enumerate(names)}, {})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skyloom.api.data import samples, write_dataset
+from skyloom.api.data import evenly, samples, write_dataset
 from skyloom.api.emulating import draw, emulator
 from skyloom.api.likelihood import bits_of
 from skyloom.api.progress import counting
@@ -58,7 +58,7 @@ def evaluate_ensemble(run: Run, data: Samples, side: str, *, progress: str | Non
         )
     looks = run.folder.look(side)
     table = data.reader.table.isel(sample=rows)
-    chosen = _spread(len(rows), task.samples)
+    chosen = evenly(len(rows), task.samples)
     points = [conditions_of(table, task.names)[row] for row in chosen]
     begin = time.perf_counter()
     with counting("samples", progress) as count:
@@ -135,11 +135,6 @@ def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _spread(n: int, wanted: int | None) -> np.ndarray:
-    """Return rows of a side in equal steps: its order is by simulation, so all have their share."""
-    return np.arange(n) if wanted is None else (np.arange(wanted) * n // wanted) % n
-
-
 def _real(data: Samples, rows: np.ndarray, independent: str) -> xr.Dataset:
     ds = store.open(data.reader.folder)[list(data.fields)].isel(sample=rows)
     return ds.assign_coords(group=("sample", ds[independent].values)).load()
@@ -192,7 +187,7 @@ def _beside(run: Run, data: Samples, name: str, progress: str | None) -> tuple[x
     check_foreign(seen.table, other.table, fingerprints=(fingerprints(seen), fingerprints(other)), name=name)
     real = _real(other, other.rows, "group")
     points = conditions_of(other.table, task.names)
-    chosen = [points[row] for row in _spread(len(points), task.samples)]
+    chosen = [points[row] for row in evenly(len(points), task.samples)]
     with counting(f"samples, {name}", progress) as count:
         # Numbers of their own: no map begins as the same noise as one of the judged side.
         return real, draw(run, chosen, seed=SEED + 1 + BESIDE.index(name), progress=count)

@@ -72,6 +72,7 @@ def train(
         LeakError: The split leaks; ``audit.txt`` says where.
         Interrupted: Stopped from outside; the message gives the command that goes on.
     """
+    from skyloom.api.watching import artist
     from skyloom.loading import MapDataModule
     from skyloom.training import fit
 
@@ -91,7 +92,16 @@ def train(
         data.reader, audited, transforms, targets, recipe.train, target_fields=recipe.targets
     )
     try:
-        fit(method, module, recipe.train, run, resume=resume, progress=progress, loggers=loggers)
+        fit(
+            method,
+            module,
+            recipe.train,
+            run,
+            resume=resume,
+            progress=progress,
+            loggers=loggers,
+            artist=artist(recipe, data, audited, (transforms, task), run),
+        )
     except BaseException as error:
         if _is_first():
             run.mark("interrupted", reason=type(error).__name__)
@@ -153,6 +163,11 @@ def check_answers(recipe: Recipe) -> None:
         _check_fields(recipe)
     if task.answers == "ensembles":
         _check_emulator(recipe)
+    elif recipe.train.draw_every is not None:
+        raise UsageError(
+            f"train.draw_every is {recipe.train.draw_every}, and task '{recipe.task['name']}' draws nothing",
+            hint="leave it out: samples are drawn of task 'emulate'",
+        )
     for kind, spec in [("method", recipe.method), *(("baseline", b) for b in recipe.evaluate.baselines)]:
         found: dict[str, Any] = {name: registry.get(name, kind) for name in registry.names(kind)}
         if task.answers not in found[spec["name"]].answers:

@@ -199,6 +199,7 @@ class Train(Part):
         checkpoint_every: Steps between two training states on disk.
         keep: Training states kept.
         log_every: Steps between two lines of the log.
+        draw_every: Epochs between two drawings of samples, of task ``emulate``; null for none.
         trackers: Where scores are sent besides the CSV log.
 
     Example:
@@ -229,6 +230,7 @@ class Train(Part):
     # One state may be the one that a crash tore; the one before it must still be there.
     keep: Annotated[int, Field(ge=2)] = 2
     log_every: Count = 10
+    draw_every: Count | None = None
     trackers: list[Tracker] = []
 
 

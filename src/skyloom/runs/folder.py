@@ -35,6 +35,7 @@ LAYOUT: Mapping[str, str] = {
     "weights": "skyloom train",
     "state": "skyloom train",
     "log.csv": "skyloom train",
+    "samples": "skyloom train",
     "timing.json": "skyloom train",
     "looks.json": "skyloom evaluate",
     "calibration.json": "skyloom evaluate",

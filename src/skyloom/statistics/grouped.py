@@ -37,6 +37,15 @@ class CurveError(NamedTuple):
     """Absolute difference in the unit of the curves, shape ``(bins,)``."""
 
 
+class Moments(NamedTuple):
+    """Mean and spread over groups."""
+
+    mean: Array
+    """Shape ``(...)``."""
+    sd: Array
+    """Same shape; NaN where fewer than two groups are known."""
+
+
 def curve_error(first: Array, second: Array, first_groups: Array, second_groups: Array) -> CurveError:
     r"""Error of a mean summary statistic, such as P(k), relative to its sample variance and in per cent.
 
@@ -44,7 +53,8 @@ def curve_error(first: Array, second: Array, first_groups: Array, second_groups:
               e_\% = 100 \, |\bar S_2 - \bar S_1| / |\bar S_1|
 
     Samples are averaged within their group, then over groups; the sd is that over the groups of the first
-    ensemble, so ``e_sigma = 1`` is the difference that one simulation shows from the mean of all.
+    ensemble, so ``e_sigma = 1`` is the difference that one simulation shows from the mean of all. A bin that
+    is NaN in a sample, since it holds nothing there, is averaged over the others.
 
     Args:
         first: The statistic of the reference, shape ``(n, bins)``, in any unit.
@@ -67,10 +77,9 @@ def curve_error(first: Array, second: Array, first_groups: Array, second_groups:
     means = [group_means(*pair)[0] for pair in ((first, first_groups), (second, second_groups))]
     if means[0].shape[1] != means[1].shape[1]:
         raise ShapeError(f"curves of {means[0].shape[1]} and {means[1].shape[1]} bins cannot be compared")
-    reference = means[0].mean(axis=0)
-    gap = np.abs(means[1].mean(axis=0) - reference)
+    reference, spread = moments(means[0])
+    gap = np.abs(moments(means[1]).mean - reference)
     nothing = np.full(gap.shape, np.nan)
-    spread = means[0].std(axis=0, ddof=1) if len(means[0]) > 1 else nothing
     # Rounding leaves a spread where all groups are equal.
     spread = np.where(spread > 1e-12 * np.abs(reference), spread, np.nan)
     percent = 100 * np.divide(gap, np.abs(reference), out=nothing.copy(), where=reference != 0)
@@ -81,7 +90,7 @@ def group_means(values: Array, groups: Array) -> tuple[Array, Array]:
     """Return the mean of every group, shape ``(K, ...)``, and the groups' names, sorted.
 
     Args:
-        values: Shape ``(n, ...)``, in any unit.
+        values: Shape ``(n, ...)``, in any unit; NaN does not count, and a group without a number has NaN.
         groups: Group of each sample, shape ``(n,)``.
 
     Raises:
@@ -99,9 +108,34 @@ def group_means(values: Array, groups: Array) -> tuple[Array, Array]:
         )
     names, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.argsort(index.ravel(), kind="stable")
-    sums = np.add.reduceat(values[order], np.cumsum([0, *counts[:-1]]), axis=0)
-    counts = counts.reshape(-1, *[1] * (values.ndim - 1))
-    return sums / counts, names
+    starts, known = np.cumsum([0, *counts[:-1]]), ~np.isnan(values)
+    sums = np.add.reduceat(np.where(known, values, 0.0)[order], starts, axis=0)
+    numbers = np.add.reduceat(known[order], starts, axis=0, dtype=np.int64)
+    return np.divide(sums, numbers, out=np.full(sums.shape, np.nan), where=numbers > 0), names
+
+
+def moments(means: Array) -> Moments:
+    """Return mean and sd over the groups that know a bin.
+
+    Args:
+        means: Of ``K`` groups, shape ``(K, ...)``, in any unit; NaN where a group does not know it.
+
+    Returns:
+        ``Moments(mean, sd)`` in the unit of the means, shape ``(...)``; NaN where no group, and of the sd
+        where one group alone, knows a bin.
+
+    Example:
+        >>> found = moments(np.array([[1.0, np.nan], [3.0, 5.0]]))
+        >>> found.mean.tolist(), found.sd.round(3).tolist()
+        ([2.0, 5.0], [1.414, nan])
+    """
+    known = ~np.isnan(means)
+    number = known.sum(axis=0)
+    nothing = np.full(number.shape, np.nan)
+    mean = np.divide(np.where(known, means, 0.0).sum(axis=0), number, out=nothing.copy(), where=number > 0)
+    square = np.where(known, np.square(means - mean), 0.0).sum(axis=0)
+    variance = np.divide(square, number - 1, out=nothing, where=number > 1)
+    return Moments(mean, np.sqrt(variance))
 
 
 def jackknifed(

@@ -28,7 +28,7 @@ from skyloom.training.memory import kept_memory
 from skyloom.training.position import Position, PositionedData, begin_at
 from skyloom.training.progress import make_reporter
 from skyloom.training.schedule import optimisation
-from skyloom.training.session import Session
+from skyloom.training.session import Artist, Session
 from skyloom.training.signals import StopRequest
 from skyloom.training.trainer import make_trainer, quiet, threads
 from skyloom.training.weights import load_weights
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 # What may differ between the parts of one training without changing what is learnt.
-_FREE = {"checkpoint_every", "keep", "log_every", "repeats", "threads", "trackers", "workers"}
+_FREE = {"checkpoint_every", "draw_every", "keep", "log_every", "repeats", "threads", "trackers", "workers"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Fitted:
         epochs: Epochs.
         best_epoch: The epoch of the best weights, from 1.
         validation_loss: Its validation loss, in the units of the method's loss.
-        steps_per_second: Steps by the time that was not spent on validation [1/s].
+        steps_per_second: Steps by the time that was not spent on validation and on drawing samples [1/s].
     """
 
     history: Path
@@ -73,6 +73,7 @@ def fit(
     resume: bool = False,
     progress: str | None = None,
     loggers: Sequence[Logger] = (),
+    artist: Artist | None = None,
 ) -> Fitted:
     """Train a method.
 
@@ -86,6 +87,8 @@ def fit(
         progress: ``bar``, ``lines`` or ``quiet``; None takes the bar on a terminal and the lines elsewhere.
         loggers: Further receivers of the rows of ``log.csv``, beside the trackers of the settings; one that
             raises ends the training.
+        artist: Called every ``draw_every`` epochs with the method, averaged where the settings say so, and
+            the epoch, from 1; it draws samples and leaves the method as it was.
 
     Returns:
         What came out. ``method`` holds the best weights, on the CPU, in evaluation mode and in the precision
@@ -116,6 +119,7 @@ def fit(
             reporter=reporter,
             state=state,
             loggers=loggers,
+            artist=artist,
         )
         trainer = make_trainer(settings, session, folder)
         if trainer.is_global_zero and not resume:

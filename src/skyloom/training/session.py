@@ -36,6 +36,8 @@ from skyloom.training.signals import StopRequest
 from skyloom.training.stopping import Stopping
 from skyloom.training.weights import save_weights
 
+Artist = Callable[[LightningModule, int], None]
+
 
 class Session(Callback):
     """The callback of a training.
@@ -48,6 +50,7 @@ class Session(Callback):
         reporter: Shows progress.
         state: The checkpoint to go on from; None to begin.
         loggers: Trackers; only the first process has any.
+        artist: Draws samples of the method after an epoch, every ``draw_every`` of them.
     """
 
     def __init__(
@@ -60,9 +63,11 @@ class Session(Callback):
         reporter: Reporter,
         state: dict[str, Any] | None,
         loggers: Iterable[Logger] = (),
+        artist: Artist | None = None,
     ) -> None:
         self.settings, self.folder, self.data = settings, folder, data
         self.request, self.reporter, self.loggers = request, reporter, list(loggers)
+        self.artist = artist
         self.position: Position = data.position
         self.stopping = Stopping(settings.early_stopping)
         self.log_file = Log()
@@ -197,6 +202,7 @@ class Session(Callback):
         epoch = self.position.epoch + 1
         best = self.stopping.improves(row[VALIDATION_LOSS], epoch)
         self._write_weights(trainer, module, epoch, best)
+        self._draw(trainer, module, epoch)
         self.position.epoch, self.position.batch = epoch, 0
         self.data.next_epoch()
         self._write_row(trainer, row)
@@ -295,6 +301,16 @@ class Session(Callback):
             path = self.folder.path_of(f"weights/{name}.safetensors")
             save_weights(path, module.state_dict(), module.spec, **facts)  # type: ignore[arg-type]
         self._exchange(trainer)
+
+    def _draw(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:
+        every = self.settings.draw_every
+        if self.artist is None or every is None or epoch % every or not trainer.is_global_zero:
+            return
+        began = time.perf_counter()
+        self._exchange(trainer)
+        self.artist(module, epoch)
+        self._exchange(trainer)
+        self.validation_seconds += time.perf_counter() - began
 
     def _save(self, trainer: Trainer, module: LightningModule) -> None:
         own = {"generators": rng.generator_state(), "scores": self.scores.snapshot()}

@@ -55,8 +55,11 @@ def test_events_that_are_too_bright_are_told_and_equal_ones_are_not():
     options = {"statistics": ["event_observables"], "network": False, "splits": 4, "baselines": []}
     same = judge(real, events(1, prefix="b"), **options)
     assert same.row("event_observables.total_charge.sigma")["real"] is not False
+    # Every event leaves some ring without a hit; the profile is judged all the same.
+    assert same.row("event_observables.charge_profile.sigma")["real"] is not False
     assert same.row("auc_events")["generated"]["value"] == pytest.approx(0.5, abs=0.2)
     bright = judge(real, events(1, prefix="b", brighter=0.7), **options)
     assert bright.row("event_observables.total_charge.sigma")["real"] is False
     assert bright.row("event_observables.nHit.sigma")["real"] is not False
+    assert bright.row("event_observables.charge_profile.sigma")["real"] is False
     assert bright.row("auc_events")["real"] is False

@@ -15,7 +15,7 @@ from skyloom.evaluate.generated.curves import Curve
 from skyloom.evaluate.generated.measures import slopes, standardised_parameters
 from skyloom.evaluate.scorecard import as_json
 from skyloom.runs import atomic_path, write_json
-from skyloom.statistics.grouped import group_means
+from skyloom.statistics.grouped import group_means, moments
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,9 @@ def curves_of(curves: Sequence[Curve], arena: Arena, parameters: Sequence[str]) 
 
 
 def _moments(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    nothing = np.full(values.shape[1], np.nan)
     if not len(values):
-        return nothing, nothing
-    means = group_means(values, groups)[0]
-    return means.mean(axis=0), means.std(axis=0, ddof=1) if len(means) > 1 else nothing
+        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+    return moments(group_means(values, groups)[0])
 
 
 def _response(theta: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -48,20 +48,22 @@ def points(arena: Arena, *, bins: int) -> list[np.ndarray]:
 def curve_measure(curve: Curve, arena: Arena, at: Sequence[np.ndarray]) -> tuple[Measure, list[Told]]:
     """Error of a curve relative to the sample variance and in per cent, the median over bins and points.
 
-    A curve without a unit that lies between -1 and 1 by its nature, the coherence, has its difference too.
+    A bin that a sample knows nothing of, such as a ring without a hit, is averaged over the others. A curve
+    without a unit that lies between -1 and 1 by its nature, the coherence, has its difference too.
 
     Args:
         curve: The statistic.
         arena: The ensembles.
         at: The parameter points.
     """
-    values, whole = _finite(curve.values)
+    values = curve.values[:, np.isfinite(curve.values).any(axis=0)]
+    known = np.isfinite(values).any(axis=1)
     bounded = curve.statistic in BOUNDED
 
     def measure(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
         sigma, percent, gap = [], [], []
         for point in at:
-            a, b = (rows[point[rows] & whole[rows]] for rows in (reference, other))
+            a, b = (rows[point[rows] & known[rows]] for rows in (reference, other))
             if not b.size or len(np.unique(arena.groups[a])) < LEAST_GROUPS:
                 continue
             error = curve_error(values[a], values[b], arena.groups[a], arena.groups[b])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from skyloom.report.figures.maps import field_map, shared_limits
 from skyloom.report.figures.statistics import Band, sides_compared
-from skyloom.report.style import grey
+from skyloom.report.style import grey, labelled
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,35 @@ def curve_beside(
     below.set_ylim(-4, 4)
     below.set(xlabel=x_label, ylabel="Δ / σ")
     return ax
+
+
+def side_by_side(
+    figure: Figure, fields: Sequence[tuple[str, np.ndarray, np.ndarray, Mapping[str, Any]]]
+) -> Figure:
+    """Real maps at the left, generated ones at the right, a row a field with one colour scale.
+
+    Args:
+        figure: Where to draw.
+        fields: Name, real maps and generated maps ``(n, y, x)`` and attributes (``units``) of each.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> two = np.ones((2, 4, 4))
+        >>> len(side_by_side(Figure(), [("T", two, two, {"units": "K"})]).axes)
+        6
+    """
+    each = len(fields[0][1])
+    ratios = [1.0] * each + [0.12] + [1.0] * each
+    axes = figure.subplots(len(fields), 2 * each + 1, squeeze=False, width_ratios=ratios)
+    for row, (name, *both, about) in enumerate(fields):
+        limits = shared_limits(both[0])
+        axes[row, each].set_axis_off()
+        for start, kind, maps in zip((0, each + 1), ("real", "generated"), both, strict=True):
+            for column, values in enumerate(maps):
+                title = kind if row == column == 0 else ""
+                image = field_map(values, axes[row, start + column], title=title, limits=limits)
+        label = labelled(name, str(about.get("units", "")))
+        figure.colorbar(image, ax=list(axes[row]), label=label, fraction=0.02, pad=0.01)
+    return figure

@@ -53,12 +53,31 @@ def tabulated(run: Artefacts) -> list[Section]:
 def _histogram_plate(table: xr.Dataset, names: Sequence[str], which: str) -> Plate:
     caption = f"Distribution of every number, {_LABELS[which]}: real (filled) and generated (line)."
     alt = f"Histograms of {', '.join(map(symbol, names))}, real and generated, {_LABELS[which]}."
-    rows = -(-len(names) // COLUMNS)
-    draw = partial(_fill_histograms, table.sel(labels=which), names)
-    return Plate(f"histograms-{which}", draw, alt, caption, size=(PAGE, 1.45 * rows + 0.2))
+    draw = partial(fill_histograms, table.sel(labels=which), names)
+    return Plate(f"histograms-{which}", draw, alt, caption, size=(PAGE, histogram_height(len(names))))
 
 
-def _fill_histograms(table: xr.Dataset, names: Sequence[str], figure: Figure) -> None:
+def histogram_height(numbers: int) -> float:
+    """Return the height of a page of histograms [inch].
+
+    Args:
+        numbers: How many there are.
+
+    Example:
+        >>> histogram_height(COLUMNS) < histogram_height(COLUMNS + 1)
+        True
+    """
+    return 1.45 * -(-numbers // COLUMNS) + 0.2
+
+
+def fill_histograms(table: xr.Dataset, names: Sequence[str], figure: Figure) -> None:
+    """Draw the histograms of a table, real and generated.
+
+    Args:
+        table: ``table.nc`` at one kind of conditions.
+        names: The numbers.
+        figure: Where to draw.
+    """
     axes = _grid(figure, len(names))
     for name, ax in zip(names, axes, strict=True):
         density = table[f"{name}.density"]
