@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from skyloom import registry
 from skyloom.errors import DataError, RegistryError, ShapeError, UsageError
+from skyloom.fields.gaussianise import Gaussianise
 from skyloom.fields.transforms import (
     Asinh,
     Equalise,
@@ -122,7 +123,7 @@ def test_carry_is_needed_and_must_fit(name: str) -> None:
 
 
 def test_nothing_to_fit_on_is_an_error() -> None:
-    for transform in (Standardise(), MinMax()):
+    for transform in (Standardise(), MinMax(), Gaussianise()):
         with pytest.raises(DataError, match="no map was given"):
             transform.fit(lambda: iter([]))
         with pytest.raises(DataError, match="no map was given"):
@@ -273,3 +274,18 @@ def test_several_fields() -> None:
     mixed = FieldTransforms({**transforms.pipelines, "delta": Pipeline([]).fit(batches, ["x"])})
     with pytest.raises(UsageError, match="2 different sets of ids"):
         _ = mixed.digest
+
+
+def test_gaussianise_gives_normal_scores_and_stays_within_the_training_range() -> None:
+    x = np.random.default_rng(3).standard_normal((24, 32, 32))
+    fitted = Gaussianise().fit(lambda: iter(np.split(np.exp(2.0 * x), 3)))
+    # A monotone relation is undone: the normal numbers come back, to within the sampling of the quantiles.
+    inside = np.abs(x) < 2.5
+    assert np.abs(fitted.apply(np.exp(2.0 * x))[0] - x)[inside].max() < 0.1
+    ends = fitted.inverse(np.array([[[-9.0, 9.0]]]), {})
+    np.testing.assert_allclose(ends.ravel(), np.exp(2.0 * np.array([x.min(), x.max()])))
+    # A floor that a tenth of the pixels stand at is one value, in the middle of its levels: Phi^-1(0.05).
+    floored = np.maximum(x, -1.2816)
+    flat = Gaussianise().fit(lambda: iter([floored]))
+    assert -5 < flat.apply(np.full((1, 1, 1), -1.2816))[0].item() < -1.2816
+    np.testing.assert_allclose(flat.inverse(flat.apply(floored)[0], {}), floored)

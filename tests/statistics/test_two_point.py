@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from skyloom.errors import DataError, ShapeError, UsageError
-from skyloom.statistics import PowerSpectrum, power_spectrum
+from skyloom.statistics import CoherenceSpectrum, PowerSpectrum, power_spectrum
 
 RNG = np.random.default_rng(20)
 
@@ -218,3 +218,18 @@ def test_component_leaves_out_empty_bins() -> None:
     np.testing.assert_array_equal(ds["k"].values, s.k[filled])
     with pytest.raises(UsageError, match="bins is 0"):
         PowerSpectrum(bins=0)
+
+
+def test_of_the_logarithm_a_unit_drops_out_and_a_power_is_a_factor() -> None:
+    x, y = np.random.default_rng(5).standard_normal((2, 3, 16, 16))
+    plain = PowerSpectrum(bins=4).compute(x, 16.0, True, "")["power"].values
+    statistic = PowerSpectrum(bins=4, log=True)
+    # log10(7 · 10^(2x)) = 2x + a constant, and a constant has no power beside k = 0.
+    found = statistic.compute(7.0 * 10 ** (2 * x), 16.0, True, "mK")["log_power"]
+    np.testing.assert_allclose(found.values, 4 * plain, rtol=1e-9)
+    assert found.attrs["units"] == "Mpc2"
+    linear = CoherenceSpectrum(bins=4).compute(x, x + y, 16.0, True, ("", ""))["r"].values
+    log = CoherenceSpectrum(bins=4, log=True).compute(10**x, 3 * 10 ** (x + y), 16.0, True, ("mK", ""))
+    np.testing.assert_allclose(log["log_r"].values, linear, rtol=1e-9)
+    with pytest.raises(DataError, match="power_spectrum: the logarithm is asked for and the smallest"):
+        statistic.compute(x, 16.0, True, "mK")

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from skyloom.errors import ShapeError, UsageError
+from skyloom.errors import DataError, ShapeError, UsageError
 from skyloom.statistics.arrays import checked, product_unit, spatial_dims
 from skyloom.statistics.component import MapStatistic, PairStatistic
 from skyloom.statistics.fourier import ring_means, rings
@@ -219,11 +219,14 @@ class _Binned:
 
 
 class PowerSpectrum(_Binned, MapStatistic):
-    """The isotropic power spectrum of every map or cube.
+    """The isotropic power spectrum of every map or cube, or of its logarithm.
+
+    The power of a field that spans decades is that of its few brightest pixels; its logarithm tells of all.
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
         reach: Largest wavenumber of a bin that is kept, as a share of Nyquist.
+        log: Whether the decimal logarithm is taken first, of fields that are positive everywhere.
 
     Raises:
         UsageError: ``bins`` is less than 1, or ``reach`` is no share.
@@ -232,7 +235,13 @@ class PowerSpectrum(_Binned, MapStatistic):
         >>> maps = np.random.default_rng(0).standard_normal((2, 16, 16))
         >>> PowerSpectrum(bins=4).compute(maps, 16.0, True, "mK", box_unit="Mpc")["k"].attrs["units"]
         '1 / Mpc'
+        >>> list(PowerSpectrum(bins=4, log=True).compute(10**maps, 16.0, True, "mK").data_vars)
+        ['log_power', 'modes']
     """
+
+    def __init__(self, *, bins: int = 24, reach: float = 1.0, log: bool = False) -> None:
+        super().__init__(bins=bins, reach=reach)
+        self.log = log
 
     def compute(
         self, maps: Array, box: float, periodic: bool, units: str, box_unit: str = "Mpc"
@@ -242,14 +251,19 @@ class PowerSpectrum(_Binned, MapStatistic):
         Arguments as ``MapStatistic.compute``.
 
         Returns:
-            ``power (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
+            ``power``, or of the logarithm ``log_power``, ``(sample, k)``, and ``modes (k)``, coordinate
+            ``k``; bins without a mode are left out.
+
+        Raises:
+            DataError: The logarithm is asked for and a value is not positive.
         """
         dims = spatial_dims(maps)
+        if self.log:
+            maps, units = _logarithm(maps, "power_spectrum"), ""
         spectrum = power_spectrum(maps, box, periodic=periodic, bins=self.bins, dims=dims)
         unit = product_unit([units, units], box_unit, dims)
-        return _labelled(
-            "power", spectrum.power, spectrum, unit, "power spectrum", box_unit, self.largest(maps, box)
-        )
+        of = ("log_power", "power spectrum of the logarithm") if self.log else ("power", "power spectrum")
+        return _labelled(of[0], spectrum.power, spectrum, unit, of[1], box_unit, self.largest(maps, box))
 
 
 class CrossSpectrum(_Binned, PairStatistic):
@@ -293,11 +307,12 @@ class CrossSpectrum(_Binned, PairStatistic):
 
 
 class CoherenceSpectrum(_Binned, PairStatistic):
-    """The correlation of the modes of two fields of every sample, at each scale.
+    """The correlation of the modes of two fields of every sample, or of their logarithms, at each scale.
 
     Args:
         bins: Equal-width bins between the fundamental mode and Nyquist.
         reach: Largest wavenumber of a bin that is kept, as a share of Nyquist.
+        log: Whether decimal logarithms are taken first, of fields that are positive everywhere.
 
     Raises:
         UsageError: ``bins`` is less than 1, or ``reach`` is no share.
@@ -306,7 +321,14 @@ class CoherenceSpectrum(_Binned, PairStatistic):
         >>> x = np.random.default_rng(0).standard_normal((3, 16, 16))
         >>> CoherenceSpectrum(bins=1).compute(x, 2 * x, 16.0, True, ("mK", ""))["r"].values.round(6).tolist()
         [[1.0], [1.0], [1.0]]
+        >>> log = CoherenceSpectrum(bins=1, log=True).compute(10**x, 10 ** (-3 * x), 16.0, True, ("mK", ""))
+        >>> log["log_r"].values.round(6).tolist()
+        [[-1.0], [-1.0], [-1.0]]
     """
+
+    def __init__(self, *, bins: int = 24, reach: float = 1.0, log: bool = False) -> None:
+        super().__init__(bins=bins, reach=reach)
+        self.log = log
 
     def compute(
         self,
@@ -322,11 +344,28 @@ class CoherenceSpectrum(_Binned, PairStatistic):
         Arguments as ``PairStatistic.compute``.
 
         Returns:
-            ``r (sample, k)`` and ``modes (k)``, coordinate ``k``; bins without a mode are left out.
+            ``r``, or of the logarithms ``log_r``, ``(sample, k)``, and ``modes (k)``, coordinate ``k``; bins
+            without a mode are left out.
+
+        Raises:
+            DataError: Logarithms are asked for and a value is not positive.
         """
         dims = spatial_dims(first)
+        if self.log:
+            first, second = (_logarithm(maps, "coherence") for maps in (first, second))
         result = coherence(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
-        return _labelled("r", result.r, result, "", "coherence", box_unit, self.largest(first, box))
+        of = ("log_r", "coherence of the logarithms") if self.log else ("r", "coherence")
+        return _labelled(of[0], result.r, result, "", of[1], box_unit, self.largest(first, box))
+
+
+def _logarithm(maps: Array, what: str) -> Array:
+    """Return decimal logarithms; DataError where there are none."""
+    if not (maps > 0).all():
+        raise DataError(
+            f"{what}: the logarithm is asked for and the smallest value is {maps.min():g}",
+            hint="leave out log, or give a field that is positive everywhere",
+        )
+    return np.asarray(np.log10(maps))
 
 
 def _labelled(

@@ -9,7 +9,8 @@ arXiv:2207.12598).
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from skyloom import registry
 from skyloom.errors import ShapeError, UsageError
 from skyloom.methods.base import Learner, NoisyLearner, prediction_mode
+from skyloom.methods.generative.colour import Colour
 from skyloom.methods.generative.denoising import (
     Denoised,
     Denoiser,
@@ -26,12 +28,14 @@ from skyloom.methods.generative.denoising import (
     amplitudes,
     denoised,
     gaussian,
+    learnt,
     noised,
 )
 from skyloom.methods.generative.schedule import Schedule
 from skyloom.registry import Kind
 
 DenoiserNet = Annotated[dict[str, Any], Kind("denoiser")]
+Noise = Literal["white", "coloured"]
 
 
 class Generative(Learner):
@@ -97,7 +101,8 @@ class Denoising(NoisyLearner, Generative):
         in_channels: Channels of the maps.
         out_features: Number of conditions ``P``.
         size: Side length of the maps, pixels.
-        arguments: As above; ``net``, ``drop``, ``steps`` and ``guidance`` are used here.
+        arguments: As above; ``net``, ``drop``, ``steps``, ``guidance`` and, where there is one, ``noise`` are
+            used here.
         schedule: How maps turn into noise.
         target: What the network gives.
         space: Channels and side length of what is denoised, where this is not the maps themselves.
@@ -131,6 +136,15 @@ class Denoising(NoisyLearner, Generative):
                 hint="drop them in a share of the training, e.g. drop: 0.1",
             )
         self.net = registry.build(arguments["net"], "denoiser", data=self.net_data)
+        channels, _, size = self.net_data
+        self.colour = Colour(channels, size) if arguments.get("noise") == "coloured" else None
+
+    def on_fit_start(self) -> None:
+        """Learn the colour of the noise from the data module of the training."""
+        loader = getattr(getattr(self.trainer, "datamodule", None), "loader", None)
+        if self.colour is not None and loader is not None:
+            reduce = partial(self.trainer.strategy.reduce, reduce_op="sum")
+            self.colour.learn(loader("train"), reduce if self.trainer.world_size > 1 else None)
 
     @property
     def net_data(self) -> tuple[int, int, int]:
@@ -151,10 +165,26 @@ class Denoising(NoisyLearner, Generative):
             conditions: Shape ``(B, P)``, standardised.
             generator: Source of times, noise and what is dropped; None for torch's own.
         """
-        x, t, wanted = noised(self.schedule, self.target, x_0, generator)
+        x, t, wanted = noised(self.schedule, self.target, x_0, generator, self.colour)
         known = torch.rand(len(x_0), generator=generator, device=x_0.device) >= self.drop
+        return (self.given(x, t, conditions, known) - wanted).square().mean()
+
+    def given(self, x: Tensor, t: Tensor, conditions: Tensor, known: Tensor) -> Tensor:
+        """Return the target as the network sees it; with coloured noise it adds to that of a Gaussian field.
+
+        Args:
+            x: Noisy maps, shape ``(B, C, H, W)``.
+            t: Times, shape ``(B,)``.
+            conditions: Shape ``(B, P)``, standardised.
+            known: Whether each map is to follow its conditions, shape ``(B,)``, bool.
+        """
         given: Tensor = self.net(x, t, conditions, known=known)
-        return (given - wanted).square().mean()
+        if self.colour is None:
+            return given
+        # Of a field of the colour of the noise x_0 and noise are known in every mode up to their sum.
+        alpha, sigma = amplitudes(self.schedule, t, x)
+        share = x / (alpha**2 + sigma**2)
+        return given + learnt(self.target, alpha * share, sigma * share, alpha, sigma)
 
     def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the loss; see `NoisyLearner.validated`."""
@@ -172,10 +202,10 @@ class Denoising(NoisyLearner, Generative):
 
         def denoise(x: Tensor, t: Tensor) -> Denoised:
             if guidance in (0.0, 1.0):
-                given = self.net(x, t, conditions, known=everyone == bool(guidance))
+                given = self.given(x, t, conditions, everyone == bool(guidance))
             else:
                 twice = torch.cat((x, x)), torch.cat((t, t)), torch.cat((conditions, conditions))
-                follow, free = self.net(*twice, known=torch.cat((everyone, ~everyone))).chunk(2)
+                follow, free = self.given(*twice, torch.cat((everyone, ~everyone))).chunk(2)
                 given = free + guidance * (follow - free)
             alpha, sigma = amplitudes(self.schedule, t, x)
             return denoised(self.target, given, x, alpha, sigma)
@@ -216,6 +246,7 @@ class Denoising(NoisyLearner, Generative):
             generator = torch.Generator(conditions.device).manual_seed(0)
         with prediction_mode(self), torch.no_grad():
             x = gaussian((len(conditions), channels, size, size), conditions, generator)
+            x = x if self.colour is None else self.colour(x)
             walked = self.walk(
                 self.denoiser(conditions, self.guidance), x, steps=steps, generator=generator, done=done
             )

@@ -41,6 +41,7 @@ class Noised(NamedTuple):
 
 
 Denoiser = Callable[[Tensor, Tensor], Denoised]
+Paint = Callable[[Tensor], Tensor]
 Step = Callable[[int, int], None]
 
 
@@ -78,7 +79,13 @@ def spread(count: int, like: Tensor, generator: torch.Generator | None) -> Tenso
     return (even + torch.rand(1, generator=generator, device=like.device)) % 1
 
 
-def noised(schedule: Schedule, target: Target, x_0: Tensor, generator: torch.Generator | None) -> Noised:
+def noised(
+    schedule: Schedule,
+    target: Target,
+    x_0: Tensor,
+    generator: torch.Generator | None,
+    colour: Paint | None = None,
+) -> Noised:
     """Take clean maps to random times, for training.
 
     Args:
@@ -86,6 +93,7 @@ def noised(schedule: Schedule, target: Target, x_0: Tensor, generator: torch.Gen
         target: What the network gives.
         x_0: Maps, shape ``(B, C, H, W)``, standardised.
         generator: Source of times and noise; None for torch's own.
+        colour: Turns white noise into that of the path; None leaves it white.
 
     Example:
         >>> from skyloom.methods.generative.schedule import Straight
@@ -95,6 +103,7 @@ def noised(schedule: Schedule, target: Target, x_0: Tensor, generator: torch.Gen
     """
     t = schedule.times(spread(len(x_0), x_0, generator)).to(x_0.dtype)
     noise = torch.randn(x_0.shape, dtype=x_0.dtype, generator=generator, device=x_0.device)
+    noise = noise if colour is None else colour(noise)
     alpha, sigma = amplitudes(schedule, t, x_0)
     return Noised(alpha * x_0 + sigma * noise, t, learnt(target, x_0, noise, alpha, sigma))
 
@@ -163,6 +172,7 @@ def ddim(
     spacing: Spacing = "uniform",
     eta: float = 0.0,
     generator: Generators | None = None,
+    colour: Paint | None = None,
     done: Step | None = None,
 ) -> Tensor:
     r"""Walk from noise to maps by DDIM (Song et al. 2020, arXiv:2010.02502).
@@ -182,6 +192,7 @@ def ddim(
         spacing: How their times lie; see `Schedule.instants`.
         eta: Share of fresh noise, from 0 (none) to 1.
         generator: Source of the fresh noise.
+        colour: Turns white noise into that of the path; None leaves it white.
         done: Called with (steps done, steps) after each.
 
     Returns:
@@ -195,7 +206,8 @@ def ddim(
         fresh = eta * s_s / s_t * (1 - (a_t / a_s) ** 2).clamp(min=0).sqrt()
         x = a_s * x_0 + (s_s**2 - fresh**2).clamp(min=0).sqrt() * noise
         if eta > 0:
-            x = x + fresh * gaussian(tuple(x.shape), x, generator)
+            white = gaussian(tuple(x.shape), x, generator)
+            x = x + fresh * (white if colour is None else colour(white))
         if done is not None:
             done(k + 1, len(instants) - 1)
     return x

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from skyloom import registry
-from skyloom.methods.generative.base import DenoiserNet, Denoising
+from skyloom.methods.generative.base import DenoiserNet, Denoising, Noise
 from skyloom.methods.generative.denoising import Denoiser, Generators, Step, ddim
 from skyloom.methods.generative.schedule import Diffusion as Schedule
 from skyloom.methods.generative.schedule import Spacing
@@ -54,7 +54,12 @@ class DDPM(Denoising):
         done: Step | None,
     ) -> Tensor:
         """Walk by DDIM."""
-        options: dict[str, Any] = {"spacing": self.spacing, "eta": self.eta, "generator": generator}
+        options: dict[str, Any] = {
+            "spacing": self.spacing,
+            "eta": self.eta,
+            "generator": generator,
+            "colour": self.colour,
+        }
         return ddim(denoise, self.schedule, x, steps=steps, done=done, **options)
 
 
@@ -66,6 +71,8 @@ class Diffusion(DDPM):
         out_features: Number of conditions.
         size: Side length of the maps, pixels.
         net: The denoiser.
+        noise: Where the path begins: ``white`` noise, or ``coloured`` as a Gaussian field with the power and
+            cross spectra of the train side.
         prediction: What it learns: the ``velocity`` or the ``noise``.
         schedule: ``cosine`` or ``linear``; either ends with less than 0.1 % of the map.
         noise_steps: Steps of the schedule.
@@ -94,6 +101,7 @@ class Diffusion(DDPM):
         size: int,
         *,
         net: DenoiserNet = {"name": "unet"},  # noqa: B006 - read, never written
+        noise: Noise = "white",
         prediction: Literal["velocity", "noise"] = "velocity",
         schedule: Literal["cosine", "linear"] = "cosine",
         noise_steps: int = 1000,
@@ -105,6 +113,7 @@ class Diffusion(DDPM):
     ) -> None:
         arguments: dict[str, Any] = {
             "net": registry.resolve(net, "denoiser"),
+            "noise": noise,
             "prediction": prediction,
             "schedule": schedule,
             "noise_steps": noise_steps,

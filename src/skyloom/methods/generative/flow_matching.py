@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from skyloom import registry
-from skyloom.methods.generative.base import DenoiserNet, Denoising
+from skyloom.methods.generative.base import DenoiserNet, Denoising, Noise
 from skyloom.methods.generative.denoising import Denoiser, Generators, Step, ode
 from skyloom.methods.generative.schedule import Straight
 
@@ -23,6 +23,8 @@ class FlowMatching(Denoising):
         out_features: Number of conditions.
         size: Side length of the maps, pixels.
         net: The denoiser; it learns the speed along the path.
+        noise: Where the path begins: ``white`` noise, or ``coloured`` as a Gaussian field with the power and
+            cross spectra of the train side.
         drop: Share of the training in which conditions are hidden, for guidance.
         steps: Steps of the sampler.
         solver: ``heun`` (two calls of the network a step) or ``euler`` (one).
@@ -47,6 +49,7 @@ class FlowMatching(Denoising):
         size: int,
         *,
         net: DenoiserNet = {"name": "unet"},  # noqa: B006 - read, never written
+        noise: Noise = "white",
         drop: float = 0.1,
         steps: int = 25,
         solver: Literal["heun", "euler"] = "heun",
@@ -54,6 +57,7 @@ class FlowMatching(Denoising):
     ) -> None:
         arguments: dict[str, Any] = {
             "net": registry.resolve(net, "denoiser"),
+            "noise": noise,
             "drop": drop,
             "steps": steps,
             "solver": solver,
