@@ -11,9 +11,10 @@ groups.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -95,7 +96,46 @@ def rescore(
     )
 
 
-class Smooth:
+class Intervention(ABC):
+    """Several versions of the same maps, scored side by side: what all interventions share.
+
+    Args:
+        bootstrap: Resamples of the groups for the intervals.
+    """
+
+    name: ClassVar[str]
+    dim: ClassVar[str] = "version"
+    labels: Sequence[Any] = ("own", "changed")
+
+    def __init__(self, *, bootstrap: int = 500) -> None:
+        self.bootstrap = bootstrap
+
+    @abstractmethod
+    def changes(self, generator: torch.Generator, context: Context) -> list[Change]:
+        """Return what makes each version of the raw maps, in the order of ``labels``."""
+
+    def explain(
+        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
+    ) -> xr.Dataset:
+        """Return the score of each version; see `rescore` for the variables."""
+        context.name_of(target)
+        ds = rescore(
+            method,
+            self.changes(generator, context),
+            (self.dim, self.labels),
+            target,
+            bootstrap=self.bootstrap,
+            generator=generator,
+            context=context,
+        )
+        return finish(ds, self.name, context, target, {"score": context.score_name, **self.summary(ds)})
+
+    def summary(self, ds: xr.Dataset) -> dict[str, Any]:
+        """Return the score of each version by its label."""
+        return dict(zip(self.labels, ds["score"].values.tolist(), strict=True))
+
+
+class Smooth(Intervention):
     """Smooth the maps more and more: at which scale is the answer?
 
     Args:
@@ -111,47 +151,35 @@ class Smooth:
         [0.0, 2.0, 4.0]
     """
 
+    name, dim = "smooth", "width"
+
     def __init__(
         self,
         *,
         widths: list[float] = [0.0, 1.0, 2.0, 4.0, 8.0],  # noqa: B006 - read, never written
         bootstrap: int = 500,
     ) -> None:
+        super().__init__(bootstrap=bootstrap)
         if min(widths, default=0.0) < 0:
             raise UsageError(f"smooth needs widths of 0 pixels or more, found {widths}", hint="try [0, 2, 4]")
-        self.widths = sorted({0.0, *(float(width) for width in widths)})
-        self.bootstrap = bootstrap
+        self.labels = self.widths = sorted({0.0, *(float(width) for width in widths)})
 
-    def explain(
-        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
-    ) -> xr.Dataset:
-        """Return the score at each ``width`` [pixels]; see `rescore` for the variables."""
-        context.name_of(target)
+    def changes(self, generator: torch.Generator, context: Context) -> list[Change]:
+        """Return one Gaussian for each width [pixels]."""
+        return [partial(smooth, width_pixels=width, periodic=context.periodic) for width in self.widths]
 
-        def smoothed(width: float) -> Change:
-            return lambda raw: smooth(raw, width, periodic=context.periodic)
-
-        ds = rescore(
-            method,
-            [smoothed(width) for width in self.widths],
-            ("width", self.widths),
-            target,
-            bootstrap=self.bootstrap,
-            generator=generator,
-            context=context,
-        )
+    def summary(self, ds: xr.Dataset) -> dict[str, Any]:
+        """Return the score at each width, and the first width that costs half of it."""
         ds["width"].attrs.update(units="pixel", long_name="width of the Gaussian")
         half = ds["width"].where(ds["drop"] > 0.5 * ds["score"][0], drop=True)
-        summary = {
-            "score": context.score_name,
+        return {
             "widths": self.widths,
             "scores": ds["score"].values.tolist(),
             "half_lost_at": float(half[0]) if half.size and float(ds["score"][0]) > 0 else None,
         }
-        return finish(ds, "smooth", context, target, summary)
 
 
-class FlattenSpectrum:
+class FlattenSpectrum(Intervention):
     """Give every map a white power spectrum at its own mean and variance: is the answer in the phases?
 
     Args:
@@ -162,29 +190,14 @@ class FlattenSpectrum:
         100
     """
 
-    def __init__(self, *, bootstrap: int = 500) -> None:
-        self.bootstrap = bootstrap
+    name, dim, labels = "flatten_spectrum", "spectrum", ("own", "flat")
 
-    def explain(
-        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
-    ) -> xr.Dataset:
-        """Return the score of each ``spectrum``, ``own`` and ``flat``; see `rescore` for the variables."""
-        context.name_of(target)
-        ds = rescore(
-            method,
-            [np.asarray, flatten_spectrum],
-            ("spectrum", ["own", "flat"]),
-            target,
-            bootstrap=self.bootstrap,
-            generator=generator,
-            context=context,
-        )
-        own, flat = (float(value) for value in ds["score"])
-        summary = {"score": context.score_name, "own": own, "flat": flat}
-        return finish(ds, "flatten_spectrum", context, target, summary)
+    def changes(self, generator: torch.Generator, context: Context) -> list[Change]:
+        """Return the maps as they are, and with a flat spectrum."""
+        return [np.asarray, flatten_spectrum]
 
 
-class ShufflePhases:
+class ShufflePhases(Intervention):
     """Turn all phases by random angles: is the power spectrum enough?
 
     The same angles for all channels of a map, so cross spectra are kept too. Where the score stays, two-point
@@ -198,19 +211,15 @@ class ShufflePhases:
         100
     """
 
-    def __init__(self, *, bootstrap: int = 500) -> None:
-        self.bootstrap = bootstrap
+    name = "shuffle_phases"
 
-    def explain(
-        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
-    ) -> xr.Dataset:
-        """Return the score of each ``version``, ``own`` and ``changed``; see `rescore`."""
+    def changes(self, generator: torch.Generator, context: Context) -> list[Change]:
+        """Return the maps as they are, and with shuffled phases."""
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-        change = partial(shuffle_phases, seed=seed, shared=True)
-        return _own_and_changed("shuffle_phases", change, method, target, self.bootstrap, generator, context)
+        return [np.asarray, partial(shuffle_phases, seed=seed, shared=True)]
 
 
-class Equalise:
+class Equalise(Intervention):
     """Give all maps the same histogram of pixels: is the answer in the one-point distribution?
 
     Args:
@@ -221,17 +230,14 @@ class Equalise:
         100
     """
 
-    def __init__(self, *, bootstrap: int = 500) -> None:
-        self.bootstrap = bootstrap
+    name = "equalise"
 
-    def explain(
-        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
-    ) -> xr.Dataset:
-        """Return the score of each ``version``, ``own`` and ``changed``; see `rescore`."""
-        return _own_and_changed("equalise", equalise, method, target, self.bootstrap, generator, context)
+    def changes(self, generator: torch.Generator, context: Context) -> list[Change]:
+        """Return the maps as they are, and equalised."""
+        return [np.asarray, equalise]
 
 
-class RemoveMean:
+class RemoveMean(Intervention):
     """Shift all maps to one mean: is the answer in the mean, which an interferometer does not measure?
 
     A network that was trained behind the transform ``remove_mean`` cannot notice.
@@ -244,33 +250,11 @@ class RemoveMean:
         100
     """
 
-    def __init__(self, *, bootstrap: int = 500) -> None:
-        self.bootstrap = bootstrap
+    name = "remove_mean"
 
-    def explain(
-        self, method: Method, maps: Tensor, target: int, *, generator: torch.Generator, context: Context
-    ) -> xr.Dataset:
-        """Return the score of each ``version``, ``own`` and ``changed``; see `rescore`."""
-        return _own_and_changed(
-            "remove_mean", remove_mean, method, target, self.bootstrap, generator, context
-        )
-
-
-def _own_and_changed(
-    name: str,
-    change: Change,
-    method: Method,
-    target: int,
-    bootstrap: int,
-    generator: torch.Generator,
-    context: Context,
-) -> xr.Dataset:
-    context.name_of(target)
-    settings: dict[str, Any] = {"bootstrap": bootstrap, "generator": generator, "context": context}
-    ds = rescore(method, [np.asarray, change], ("version", ["own", "changed"]), target, **settings)
-    own, changed = (float(value) for value in ds["score"])
-    summary = {"score": context.score_name, "own": own, "changed": changed}
-    return finish(ds, name, context, target, summary)
+    def changes(self, generator: torch.Generator, context: Context) -> list[Change]:
+        """Return the maps as they are, and at one mean."""
+        return [np.asarray, remove_mean]
 
 
 def standardised(method: Method, raw: NDArray[Any], context: Context) -> Tensor:
