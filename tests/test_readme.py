@@ -24,8 +24,10 @@ def test_python_runs(code):
 
 def test_recipes_and_components_that_are_shown_exist():
     shell = "\n".join(blocks("bash"))
-    recipes = set(re.findall(r"skyloom run ([\w-]+)", shell))
-    assert recipes <= set(recipe.templates())
+    table = re.findall(r"`skyloom run ([^|]*)`", README.read_text())
+    recipes = {name for names in table for name in re.split(r"[`, ]+", names)}
+    recipes |= set(re.findall(r"skyloom run ([\w-]+)", shell))
+    assert len(recipes) > 10 and recipes <= set(recipe.templates())
     loaded = recipe.load("reionisation", re.findall(r"--set (\S+)", shell))
     assert loaded.method["net"]["width"] == 48
     assert loaded.train.seed == 7
