@@ -30,6 +30,7 @@ NEEDED = {
     "asinh": {"scale": 2.0},
     "smooth": {"width": 1.0},
     "filter_band": {"high": 3.0},
+    "beam": {"fwhm": 60.0, "box": 300.0},
     "interferometer": {"redshift": 8.0, "box": 300.0, "depth": 30.0},
 }  # arguments without a default
 RNG = np.random.default_rng(30)

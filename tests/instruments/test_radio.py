@@ -9,8 +9,10 @@ import pytest
 
 from skyloom import registry
 from skyloom.errors import UsageError
-from skyloom.instruments.radio import ARRAYS, Coverage, Interferometer, coverage, noise_maps
+from skyloom.instruments.radio import ARRAYS, Coverage, Interferometer, channel, coverage, noise_maps
 from skyloom.instruments.radio.arrays import LIGHT
+from skyloom.instruments.radio.coverage import STEPS
+from skyloom.instruments.radio.line import BOLTZMANN
 
 N = 32
 LOW = ARRAYS["ska_low"]
@@ -104,7 +106,7 @@ def test_natural_weights_are_the_share_of_the_visibilities_and_have_the_least_no
 
 def test_the_channel_is_as_wide_as_the_depth():
     """At z = 8 a comoving Mpc is some 60 kHz of the 21-cm line: H(z) ν / (c (1 + z))."""
-    _, bandwidth = Interferometer(redshift=8.0, box=100.0, depth=1.0)._angles
+    _, bandwidth = channel(8.0, 100.0, 1.0)
     assert bandwidth == pytest.approx(60e3, rel=0.1)
 
 
@@ -114,3 +116,35 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(UsageError, match="hours of an observation is -1"):
         coverage(LOW, **{**OBSERVED, "hours": -1.0})
     assert "interferometer" in registry.names("transform")
+
+
+def test_noise_is_drawn_anew_in_every_epoch_where_that_is_asked():
+    maps = np.random.default_rng(0).normal(size=(2, N, N))
+    telescope = Interferometer(redshift=8.0, box=300.0, depth=3.0, hours=100.0)
+    quiet, _ = Interferometer(redshift=8.0, box=300.0, depth=3.0, hours=None).apply(maps)
+    noise = [telescope.in_epoch(epoch).apply(maps)[0] - quiet for epoch in (0, 1, 2)]
+    np.testing.assert_array_equal(noise[0], telescope.apply(maps)[0] - quiet)
+    np.testing.assert_array_equal(noise[1], telescope.in_epoch(1).apply(maps)[0] - quiet)
+    for first, second in ((0, 1), (1, 2)):
+        assert abs(np.corrcoef(noise[first].ravel(), noise[second].ravel())[0, 1]) < 0.1
+        assert noise[first].std() == pytest.approx(noise[second].std(), rel=0.1)
+    fixed = Interferometer(redshift=8.0, box=300.0, depth=3.0, hours=100.0, redraw=False)
+    assert not fixed.redraws and fixed.in_epoch(3) is fixed
+    assert not Interferometer(redshift=8.0, box=300.0, depth=3.0, hours=None).redraws
+
+
+@pytest.mark.filterwarnings("ignore")  # of tools21cm
+def test_noise_is_that_of_tools21cm():
+    """Its arrays have one polarisation; ours have two, and √2 less noise in the image."""
+    tools21cm = pytest.importorskip("tools21cm")
+    z, bandwidth, hours = 8.0, 1e5, 1000.0
+    frequency = 1420e6 / (1 + z)
+    seen = coverage(LOW, size=N, side=0.02, frequency=frequency, bandwidth=bandwidth, hours=hours)
+    image, visibility = tools21cm.sigma_noise_radio(
+        z, bandwidth / 1e6, hours, 3600 * hours / STEPS, N_ant=512, verbose=False,
+        T_sys=LOW.system_temperature(frequency), D_station=2 * np.sqrt(962 / np.pi),
+    )  # fmt: skip
+    janskys = 2 * BOLTZMANN / (LIGHT / frequency) ** 2
+    assert janskys * seen.noise * 1e6 == pytest.approx(visibility, rel=1e-4)
+    pairs = 512 * 511 / 2 * STEPS
+    assert janskys * seen.noise * 1e6 / np.sqrt(pairs) == pytest.approx(image, rel=1e-4)

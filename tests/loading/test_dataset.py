@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.utils.data import DataLoader
 from skyloom import fields
 from skyloom.errors import DataError, ShapeError, UsageError
 from skyloom.fields import store
+from skyloom.fields.invertible import Transform
 from skyloom.fields.transforms import FieldTransforms, Pipeline
 from skyloom.loading import Augment, Channel, MapDataset, whole_batch
 from skyloom.loading.dataset import channels
@@ -117,3 +120,36 @@ def test_cubes_are_refused(tmp_path):
         MapDataset(
             store.Reader(tmp_path / "set"), [0], FieldTransforms({"delta": Pipeline([])}), np.zeros((2, 1))
         )
+
+
+class Counter(Transform):
+    """Adds the epoch to every pixel."""
+
+    redraws, epoch = True, 0
+
+    def in_epoch(self, epoch):
+        drawn = copy.copy(self)
+        drawn.epoch = epoch
+        return drawn
+
+    def forward(self, maps):
+        return maps + np.float32(100 * self.epoch), {}
+
+    def backward(self, maps, carry):
+        return maps
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_transforms_that_draw_are_those_of_the_epoch_on_the_train_side_alone(sky, cached, augmented):
+    pipeline = Pipeline([]).fit(lambda: iter(()), ids=["a"])
+    pipeline._steps = [Counter()]
+    transforms = FieldTransforms({"T_b": pipeline})
+    kinds = {"augment": Augment([Channel("T_b")], (8, 8), True, kinds=["roll"])} if augmented else {}
+    train = MapDataset(sky.reader, ROWS, transforms, sky.targets, cached=cached, redraw=True, **kinds)
+    other = MapDataset(sky.reader, ROWS, transforms, sky.targets, cached=cached, **kinds)
+    raw = sky.ds["T_b"].values[ROWS].mean()
+    for epoch in (0, 3, 1):
+        batch = Batch(range(5), epoch)
+        assert train.__getitems__(batch)["maps"].mean().item() == pytest.approx(raw + 100 * epoch, rel=1e-5)
+        assert other.__getitems__(batch)["maps"].mean().item() == pytest.approx(raw, rel=1e-5)

@@ -125,6 +125,7 @@ def test_what_comes_back_without_the_truth_is_judged_in_its_own_unit(name):
         "asinh": {"scale": 1.0},
         "filter_band": {"high": 2.0},
         "smooth": {"width": 1.0},
+        "beam": {"fwhm": 60.0, "box": 300.0},
         "interferometer": {"redshift": 8.0, "box": 300.0, "depth": 3.0},
     }
     arguments = own.get(name, {})

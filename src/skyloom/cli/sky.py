@@ -37,23 +37,23 @@ def sky(
     ] = None,
     distance: Annotated[
         float | None,
-        typer.Option("--distance", help="Luminosity distance [Mpc].", show_default="that of the redshift"),
+        typer.Option("--distance", help="Luminosity distance, in Mpc.", show_default="that of the redshift"),
     ] = None,
     centre: Annotated[
-        str, typer.Option("--centre", metavar="RA,DEC", help="Of the field [deg], ICRS.")
+        str, typer.Option("--centre", metavar="RA,DEC", help="Of the field, in degrees, ICRS.")
     ] = "0,-30",
     channels: Annotated[
         int, typer.Option("--channels", min=1, help="Channels of a map; more than 1 need the field v_los.")
     ] = 1,
-    band: Annotated[float, typer.Option("--band", help="Width of all channels of a map [km/s].")] = 1000.0,
+    band: Annotated[float, typer.Option("--band", help="Width of all channels of a map, in km/s.")] = 1000.0,
     dispersion: Annotated[
-        float, typer.Option("--dispersion", help="Of the line of a pixel about v_los [km/s].")
+        float, typer.Option("--dispersion", help="Of the line of a pixel about v_los, in km/s.")
     ] = 10.0,
     comoving: Annotated[bool, typer.Option("--comoving", help="The set's lengths are comoving.")] = False,
     beam: Annotated[
         float | None,
         typer.Option(
-            "--beam", help="Full width of a round beam [arcsec], for an image.", show_default="Jy/pixel"
+            "--beam", help="Full width of a round beam, in arcsec, for an image.", show_default="Jy/pixel"
         ),
     ] = None,
     keep: Annotated[

@@ -33,6 +33,9 @@ class Transform(ABC):
     keeps_order: ClassVar[bool] = True
     """Whether the larger of two pixels of a map stays the larger one."""
 
+    redraws: bool = False
+    """Whether every epoch of the training shall see a draw of its own, such as of noise."""
+
     _state: Mapping[str, float] | None = None
 
     @abstractmethod
@@ -46,6 +49,14 @@ class Transform(ABC):
     def learn(self, batches: Iterable[Maps]) -> dict[str, float]:
         """Return the numbers named in ``learns`` from checked maps."""
         raise NotImplementedError
+
+    def in_epoch(self, epoch: int) -> Self:
+        """Return the transform as an epoch of the training has it: itself, where it draws nothing.
+
+        Args:
+            epoch: From 0, which is also that of all that is no training.
+        """
+        return self
 
     def fit(self, batches: Batches) -> Self:
         """Return a copy fitted on maps.

@@ -297,6 +297,17 @@ class Pipeline:
             carry |= {f"{place}.{name}": part for name, part in taken.items()}
         return values, carry
 
+    @property
+    def redraws(self) -> bool:
+        """Whether a step draws anew in every epoch of the training."""
+        return any(step.redraws for step in self._steps)
+
+    def in_epoch(self, epoch: int) -> Self:
+        """Return the pipeline as an epoch of the training has it, from 0."""
+        drawn = copy.copy(self)
+        drawn._steps = [step.in_epoch(epoch) for step in self._steps]
+        return drawn
+
     def inverse(self, values: Maps, carry: Mapping[str, NDArray[Any]]) -> Maps:
         """Undo ``apply``; errors as in ``Transform``."""
         _ = self.digest
@@ -375,6 +386,15 @@ class FieldTransforms:
             transformed[field], taken = self._of(field).apply(maps)
             carry |= {f"{field}/{name}": part for name, part in taken.items()}
         return transformed, carry
+
+    @property
+    def redraws(self) -> bool:
+        """Whether a step of any field draws anew in every epoch of the training."""
+        return any(pipeline.redraws for pipeline in self.pipelines.values())
+
+    def in_epoch(self, epoch: int) -> FieldTransforms:
+        """Return the pipelines as an epoch of the training has them, from 0."""
+        return FieldTransforms({name: own.in_epoch(epoch) for name, own in self.pipelines.items()})
 
     def inverse(self, values: Mapping[str, Maps], carry: Mapping[str, NDArray[Any]]) -> dict[str, Maps]:
         """Undo ``apply``."""

@@ -53,8 +53,8 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
 
     A loader gets whole batches (``__getitems__``): give it ``collate_fn=whole_batch``. Input and target maps
     of a sample are moved together, so that they stay on top of each other. Where an augmentation changes
-    signs (vectors), it comes before the transforms, otherwise after them; either way the result is that of
-    moving the sky.
+    signs (vectors) or a transform draws anew, it comes before the transforms, otherwise after them; either
+    way the result is that of moving the sky.
 
     Args:
         reader: Of the stored field set.
@@ -65,6 +65,7 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         target_fields: Fields of the transforms whose maps are the targets, in the order of their channels.
         augment: Moves the maps, if given: for the train side alone.
         cached: Whether to keep the maps in memory, ``nbytes`` of it; they are read when first asked for.
+        redraw: Whether transforms that draw noise do so anew in every epoch: for the train side alone.
 
     Raises:
         ShapeError: The fields are not maps of one shape, or the targets do not belong to the field set.
@@ -95,6 +96,7 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         target_fields: Sequence[str] = (),
         augment: Augment | None = None,
         cached: bool = False,
+        redraw: bool = False,
     ) -> None:
         if (targets is None) != bool(target_fields):
             raise UsageError(
@@ -108,7 +110,8 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         self.shape = map_shape(reader, self.fields)
         self.targets = None if targets is None else _checked_targets(reader, self.rows, targets)
         self._cache: NDArray[np.float32] | None = None
-        self._augment_first = augment is not None and not augment.keeps_values
+        self.redraw = redraw and transforms.redraws
+        self._augment_first = self.redraw or (augment is not None and not augment.keeps_values)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -134,11 +137,11 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
         """
         places = np.asarray(positions, np.int64)
         rows = self.rows[places]
-        maps = self._prepared(places)
+        maps, epoch = self._prepared(places), getattr(positions, "epoch", 0)
         if self.augment is not None:
-            maps = self.augment(maps, rows, getattr(positions, "epoch", 0))
+            maps = self.augment(maps, rows, epoch)
         if self._augment_first:
-            maps = self._transformed(maps)
+            maps = self._transformed(maps, epoch if self.redraw else 0)
         targets = maps[:, self.inputs :] if self.targets is None else self.targets[places]
         return {
             "maps": torch.from_numpy(np.ascontiguousarray(maps[:, : self.inputs])),
@@ -163,8 +166,9 @@ class MapDataset(Dataset[dict[str, torch.Tensor]]):
             maps[order, c] = self.reader.read(field, rows[order])
         return maps if self._augment_first else self._transformed(maps)
 
-    def _transformed(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        values, _ = self.transforms.apply({field: maps[:, c] for c, field in enumerate(self.fields)})
+    def _transformed(self, maps: NDArray[np.float32], epoch: int = 0) -> NDArray[np.float32]:
+        transforms = self.transforms.in_epoch(epoch) if epoch else self.transforms
+        values, _ = transforms.apply({field: maps[:, c] for c, field in enumerate(self.fields)})
         return np.stack(
             [values[field] for field in self.fields], axis=1, dtype=np.float32, casting="same_kind"
         )

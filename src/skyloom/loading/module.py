@@ -120,7 +120,7 @@ class MapDataModule(LightningDataModule):
         return np.array(sorted(place[name] for name in wanted), np.int64)
 
     def dataset(self, side: str) -> MapDataset:
-        """Return the samples of a side, augmented if it is the train side.
+        """Return the samples of a side, augmented and with noise drawn anew if it is the train side.
 
         Args:
             side: ``train``, ``validation`` or ``test``.
@@ -132,13 +132,13 @@ class MapDataModule(LightningDataModule):
         if side not in self._datasets:
             rows = self.rows(side)
             augment = self.augment if side == "train" and self.augment.kinds else None
-            dataset = self._samples(rows, augment)
+            dataset = self._samples(rows, augment, redraw=side == "train")
             left = self.cache_bytes - sum(other.nbytes for other in self._datasets.values() if other.cached)
             dataset.cached = dataset.nbytes <= left
             self._datasets[side] = dataset
         return self._datasets[side]
 
-    def _samples(self, rows: NDArray[np.int64], augment: Augment | None) -> MapDataset:
+    def _samples(self, rows: NDArray[np.int64], augment: Augment | None, *, redraw: bool) -> MapDataset:
         return MapDataset(
             self.reader,
             rows,
@@ -146,10 +146,11 @@ class MapDataModule(LightningDataModule):
             self.targets,
             target_fields=self.target_fields,
             augment=augment,
+            redraw=redraw,
         )
 
     def loader(self, side: str) -> DataLoader[dict[str, torch.Tensor]]:
-        """Return the batches of a side as they are: in order, every sample once, no augmentation.
+        """Return the batches of a side as they are: in order, every sample once, no augmentation, one noise.
 
         Args:
             side: ``train``, ``validation`` or ``test``.
@@ -158,8 +159,8 @@ class MapDataModule(LightningDataModule):
             UsageError: As ``dataset``.
         """
         dataset = self.dataset(side)
-        if dataset.augment is not None:
-            dataset = self._samples(dataset.rows, None)
+        if dataset.augment is not None or dataset.redraw:
+            dataset = self._samples(dataset.rows, None, redraw=False)
         return self._loader(
             dataset,
             BlockSampler(

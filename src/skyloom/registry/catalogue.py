@@ -20,6 +20,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     {
         "format": "reads a native file into a field set",
         "simulator": "makes a field set from parameters and a seed",
+        "instrument": "makes of maps or cubes what a telescope sees of them",
         "transform": "changes the values of a field before a network sees them",
         "split": "says which samples train, validate and test",
         "task": "says what is asked and how the answer is judged",

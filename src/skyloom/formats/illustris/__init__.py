@@ -72,6 +72,7 @@ class Illustris:
         seed: Seed of the directions.
         radius: Radius of the selection [kpc]; null for the map's half diagonal, so that it fills the map.
         rim: Share of the radius over which the selection falls to nothing.
+        selection: ``sphere``; or ``cube``, whose corners a network finds in the maps: for comparison alone.
         molecules: Model of H2: ``none``, ``blitz_rosolowsky`` or ``gnedin_kravtsov``.
         two_phase: Whether star-forming gas takes the neutral share of its cold clouds.
         channel: Width of the channel of ``T_b`` [km/s]; it has to hold the whole line.
@@ -103,6 +104,7 @@ class Illustris:
         seed: int = 0,
         radius: float | None = None,
         rim: float = 0.2,
+        selection: Literal["sphere", "cube"] = "sphere",
         molecules: Literal["none", "blitz_rosolowsky", "gnedin_kravtsov"] = "none",
         two_phase: bool = True,
         channel: float = 500.0,
@@ -129,10 +131,12 @@ class Illustris:
         self.offsets = None if offsets is None else Path(offsets)
         self.centres, self.rotations, self.seed = centres or [], rotations, seed
         self.allow_missing, self.aliases = allow_missing, dict(aliases or {})
-        half_diagonal = width / np.sqrt(2)
+        if selection == "cube" and radius is not None:
+            raise UsageError("a cube has no radius", hint="leave radius out: its side is the maps' width")
+        half_diagonal = width * np.sqrt(3 if selection == "cube" else 2) / 2
         self.look = Look(
             tuple(domains or ["Mgas", "HI"]), width, pixels, radius or half_diagonal, rim,
-            molecules, two_phase, channel, weight, way,
+            molecules, two_phase, channel, weight, way, selection,
         )  # fmt: skip
 
     @classmethod
@@ -193,6 +197,7 @@ class Illustris:
                         "step": "read", "format": "illustris", "objects": self.objects,
                         "snapshots": [self.number, *self.followed],
                         "width": self.look.width, "radius": self.look.radius, "rim": self.look.rim,
+                        "selection": self.look.selection,
                         "molecules": self.look.molecules, "two_phase": self.look.two_phase,
                         "channel": self.look.channel, "rotations": self.rotations, "seed": self.seed,
                     }

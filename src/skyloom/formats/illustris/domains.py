@@ -3,7 +3,7 @@
 Column densities are per physical area. Temperature, metallicity and the velocity along the line of sight are
 means weighted by gas mass; the magnetic field strength is weighted by volume or by mass. Domains of one view
 share one pixel grid and one selection: a sphere around the centre whose rim is tapered, so that no map shows
-the corners of a cube.
+the corners of a cube. A cube can be had, to measure what its corners do to a network.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class Look:
         channel: Width of the channel of ``T_b`` [km/s].
         weight: What weighs the magnetic field: ``volume`` or ``mass``.
         way: ``exact`` or ``nested``.
+        selection: ``sphere``, or ``cube`` of the maps' width along the axes of the simulation.
 
     Raises:
         UsageError: A name is unknown, or a length not positive.
@@ -97,6 +98,7 @@ class Look:
     channel: float = 500.0
     weight: str = "volume"
     way: str = "exact"
+    selection: str = "sphere"
 
     def __post_init__(self) -> None:
         for name in self.domains:
@@ -111,6 +113,7 @@ class Look:
         for what, value, allowed in (
             ("H2 model", self.molecules, MODELS),
             ("weight of the magnetic field", self.weight, ("volume", "mass")),
+            ("selection", self.selection, ("sphere", "cube")),
         ):
             if value not in allowed:
                 raise UsageError(f"the {what} is {value!r}", hint=nearest(value, allowed))
@@ -205,8 +208,11 @@ def _selected(
     values: Mapping[str, Array], centre: tuple[float, float, float], look: Look, *, stars: bool
 ) -> dict[str, Array]:
     """Return the particles inside the selection, masses and rates tapered; wind is no star."""
-    distance = np.linalg.norm(values["Coordinates"] - np.asarray(centre), axis=1)
-    share = taper(distance, look.radius, share=look.rim)
+    offset = values["Coordinates"] - np.asarray(centre)
+    if look.selection == "cube":
+        share = (np.abs(offset) <= look.width / 2).all(axis=1).astype(float)
+    else:
+        share = taper(np.linalg.norm(offset, axis=1), look.radius, share=look.rim)
     chosen = share > 0
     if stars and "GFM_StellarFormationTime" in values:
         chosen &= values["GFM_StellarFormationTime"] > 0

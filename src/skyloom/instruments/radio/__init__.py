@@ -2,6 +2,22 @@
 
 from skyloom.instruments.radio.arrays import ARRAYS, Array
 from skyloom.instruments.radio.coverage import Coverage, coverage
-from skyloom.instruments.radio.observing import Interferometer, noise_maps
+from skyloom.instruments.radio.cubes import CubeBeam, Telescope, noise_cube
+from skyloom.instruments.radio.observing import Interferometer, channel, noise_maps
+from skyloom.instruments.radio.wedge import Wedge, in_wedge, wedge_slope
 
-__all__ = ["ARRAYS", "Array", "Coverage", "Interferometer", "coverage", "noise_maps"]
+__all__ = [
+    "ARRAYS",
+    "Array",
+    "Coverage",
+    "CubeBeam",
+    "Interferometer",
+    "Telescope",
+    "Wedge",
+    "channel",
+    "coverage",
+    "in_wedge",
+    "noise_cube",
+    "noise_maps",
+    "wedge_slope",
+]

@@ -6,10 +6,11 @@ without them, as an observer has.
 
 from __future__ import annotations
 
+import copy
 import zlib
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,28 @@ from skyloom.instruments.radio.arrays import ARRAYS, LINE
 from skyloom.instruments.radio.coverage import Coverage, Weighting, coverage
 
 TO = {"K": 1.0, "mK": 1e3}
+
+
+def channel(redshift: float, box: float, depth: float) -> tuple[float, float]:
+    """Return angular side [rad] and width in frequency [Hz] of comoving lengths, in Planck 2018.
+
+    Args:
+        redshift: Of the 21-cm line.
+        box: Length across the line of sight [Mpc].
+        depth: Length along it [Mpc].
+
+    Example:
+        >>> side, bandwidth = channel(8.0, 100.0, 1.0)
+        >>> round(side * 1e3, 2), round(bandwidth / 1e3, 1)
+        (10.95, 59.8)
+    """
+    from astropy import units as u
+    from astropy.constants import c
+    from astropy.cosmology import Planck18
+
+    distance = Planck18.comoving_distance(redshift).to_value(u.Mpc)
+    rate = (Planck18.H(redshift) / c).to_value(1 / u.Mpc)
+    return float(box / distance), float(LINE * rate * depth / (1 + redshift) ** 2)
 
 
 def noise_maps(
@@ -51,8 +74,8 @@ def noise_maps(
 class Interferometer(Removing):
     """What a radio interferometer makes of a map of 21-cm brightness temperature.
 
-    The noise of a map follows from the seed and the map, so it is the same in every epoch. All maps are
-    observed at one redshift.
+    The noise of a map follows from the seed, the map and, of the train side, the epoch. All maps are observed
+    at one redshift.
 
     Args:
         array: ``ska_low`` or ``ska_mid``, both -like.
@@ -63,6 +86,8 @@ class Interferometer(Removing):
         units: Unit of the maps, ``mK`` or ``K``.
         core: Standard deviation of the positions of the stations [m]; null for that of the array.
         weighting: ``natural`` weighs waves by how often they are measured, ``uniform`` does not.
+        redraw: Whether every epoch of the training has noise of its own; if not, a network may learn one by
+            heart. The same seed gives the same training either way.
         seed: Draws the stations and the noise.
 
     Raises:
@@ -80,6 +105,7 @@ class Interferometer(Removing):
         units: Literal["mK", "K"] = "mK",
         core: float | None = None,
         weighting: Weighting = "natural",
+        redraw: bool = True,
         seed: int = 0,
     ) -> None:
         for name, value in (("redshift", redshift), ("box", box), ("depth", depth)):
@@ -87,24 +113,26 @@ class Interferometer(Removing):
                 raise UsageError(f"transform 'interferometer': {name} is {value}", hint="give more than 0")
         self.array, self.redshift, self.box, self.depth = array, redshift, box, depth
         self.hours, self.units, self.core, self.weighting, self.seed = hours, units, core, weighting, seed
+        self.redraws, self._epoch = redraw and hours is not None, 0
+
+    def in_epoch(self, epoch: int) -> Self:
+        """Return the telescope with the noise of an epoch."""
+        if not self.redraws:
+            return self
+        drawn = copy.copy(self)
+        drawn._epoch = epoch
+        return drawn
 
     @cached_property
-    def _angles(self) -> tuple[float, float]:
-        """Angular side of a map [rad] and width of the channel [Hz]."""
-        from astropy import units as u
-        from astropy.constants import c
-        from astropy.cosmology import Planck18
-
-        distance = Planck18.comoving_distance(self.redshift).to_value(u.Mpc)
-        rate = (Planck18.H(self.redshift) / c).to_value(1 / u.Mpc)
-        return self.box / distance, LINE * rate * self.depth / (1 + self.redshift) ** 2
+    def _channel(self) -> tuple[float, float]:
+        return channel(self.redshift, self.box, self.depth)
 
     def seen(self, size: int) -> Coverage:
         """Return what is measured of the waves of a map of so many pixels."""
         array = ARRAYS[self.array]
         if self.core is not None:
             array = replace(array, core=self.core)
-        side, bandwidth = self._angles
+        side, bandwidth = self._channel
         return coverage(
             array, size=size, side=side, frequency=LINE / (1 + self.redshift), bandwidth=bandwidth,
             hours=self.hours or 1.0, seed=self.seed,
@@ -121,6 +149,7 @@ class Interferometer(Removing):
             flat = observed.reshape(-1, *maps.shape[-2:])
             for row, one in enumerate(np.asarray(maps).reshape(flat.shape)):
                 seed = zlib.crc32(np.ascontiguousarray(one, np.float64).tobytes()) + self.seed
+                seed += self._epoch << 32  # beyond what the sum of the map reaches
                 noise = noise_maps(seen, 1, weighting=self.weighting, seed=seed)[0]
                 flat[row] += noise * TO[self.units]
         return np.asarray(observed, dtype=maps.dtype)
