@@ -6,16 +6,32 @@ hit are drawn small and grey, so that the array is seen, and a hit is never mist
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+
+Quantity = Literal["charge", "time"]
 
 _QUIET = "0.8"
 _CHARGE, _TIME = "viridis", "plasma"
 _LEAST = 0.1
+_LABELS: dict[Quantity, str] = {"charge": "charge [PE]", "time": "time [ns]"}
+
+
+class Event(NamedTuple):
+    """One event of ``M`` channels."""
+
+    charge: np.ndarray
+    """Charges [PE], shape ``(M,)``."""
+    time: np.ndarray
+    """Times [ns], shape ``(M,)``."""
+    hit: np.ndarray
+    """Whether each channel was hit, booleans of shape ``(M,)``."""
 
 
 def array_layout(position: np.ndarray, ax: Axes, *, dead: np.ndarray | None = None) -> Axes:
@@ -49,7 +65,7 @@ def event_display(
     position: np.ndarray,
     ax: Axes,
     *,
-    quantity: Literal["charge", "time"] = "charge",
+    quantity: Quantity = "charge",
     core: tuple[float, float] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> PathCollection:
@@ -73,44 +89,98 @@ def event_display(
         >>> event_display(q, q > 0, x, Figure().add_subplot()).get_clim()
         (1.0, 100.0)
     """
+    dots = _dots(values, hit, position, ax, quantity=quantity, limits=limits)
+    if core is not None:
+        sides = ax.get_xlim(), ax.get_ylim()
+        ax.plot(*core, marker="+", ms=11, mew=1.6, c="tab:red", ls="none")
+        ax.set(xlim=sides[0], ylim=sides[1])
+    ax.figure.colorbar(dots, ax=ax, fraction=0.046, pad=0.03, label=_LABELS[quantity])
+    _ground(ax)
+    return dots
+
+
+def events_side_by_side(
+    figure: Figure, events: Mapping[str, Sequence[Event]], position: np.ndarray, *, time: bool = True
+) -> Figure:
+    """Real and generated events in the true positions of the channels: charges above, times below.
+
+    Args:
+        figure: Where to draw.
+        events: What the events are (``real``, ``generated``) to as many events of each; the colour scales are
+            those of the first kind.
+        position: Positions [m], shape ``(M, 2)`` or ``(M, 3)``.
+        time: Whether the events have times.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> one = Event(np.ones(3), np.zeros(3), np.array([True, False, True]))
+        >>> both = {"real": [one], "generated": [one]}
+        >>> len(events_side_by_side(Figure(), both, np.arange(6.0).reshape(3, 2)).axes)
+        8
+    """
+    each = len(next(iter(events.values())))
+    ratios = ([1.0] * each + [0.12]) * len(events)
+    quantities: list[Quantity] = ["charge", "time"] if time else ["charge"]
+    axes = figure.subplots(len(quantities), (each + 1) * len(events), squeeze=False, width_ratios=ratios)
+    for row, quantity in zip(axes, quantities, strict=True):
+        first = next(iter(events.values()))
+        shown = [np.asarray(getattr(event, quantity), np.float64)[event.hit] for event in first]
+        # Noise comes late, whenever it likes: it is not to take the whole scale.
+        limits = _limits(np.concatenate(shown), quantity, late=0.85)
+        for start, (kind, some) in zip(range(0, len(row), each + 1), events.items(), strict=True):
+            row[start + each].set_axis_off()
+            for ax, event in zip(row[start:], some, strict=False):
+                values = getattr(event, quantity)
+                dots = _dots(values, event.hit, position, ax, quantity=quantity, limits=limits, size=0.1)
+                ax.set(xticks=[], yticks=[], aspect="equal")
+            if quantity == "charge":
+                row[start].set_title(kind, fontsize=9.0, pad=3.0)
+        figure.colorbar(dots, ax=list(row), label=_LABELS[quantity], fraction=0.02, pad=0.01, aspect=15)
+    return figure
+
+
+def _dots(
+    values: np.ndarray,
+    hit: np.ndarray,
+    position: np.ndarray,
+    ax: Axes,
+    *,
+    quantity: Quantity,
+    limits: tuple[float, float] | None,
+    size: float = 1.0,
+) -> PathCollection:
+    """Draw the channels of an event, those that were hit in colour; ``size`` scales the dots."""
     hit = np.asarray(hit, dtype=bool)
     x, y = position[:, 0], position[:, 1]
-    ax.scatter(x[~hit], y[~hit], s=2, c=_QUIET, linewidths=0)
+    ax.scatter(x[~hit], y[~hit], s=2 * size, c=_QUIET, linewidths=0)
     shown = np.asarray(values, dtype=np.float64)[hit]
     low, high = _limits(shown, quantity) if limits is None else limits
     norm = LogNorm(low, high, clip=True) if quantity == "charge" else Normalize(low, high, clip=True)
-    size = np.full(len(shown), 14.0)
+    sizes = np.full(len(shown), 14.0)
     if quantity == "charge":
-        size = 5.0 + 35.0 * np.asarray(norm(shown), dtype=np.float64)
+        sizes = 5.0 + 35.0 * np.asarray(norm(shown), dtype=np.float64)
     order = np.argsort(shown) if quantity == "charge" else np.argsort(-shown)
-    dots = ax.scatter(
+    return ax.scatter(
         x[hit][order],
         y[hit][order],
-        s=size[order],
+        s=size * sizes[order],
         c=shown[order],
         norm=norm,
         cmap=_CHARGE if quantity == "charge" else _TIME,
         linewidths=0,
     )
-    if core is not None:
-        sides = ax.get_xlim(), ax.get_ylim()
-        ax.plot(*core, marker="+", ms=11, mew=1.6, c="tab:red", ls="none")
-        ax.set(xlim=sides[0], ylim=sides[1])
-    ax.figure.colorbar(
-        dots, ax=ax, fraction=0.046, pad=0.03, label="charge [PE]" if quantity == "charge" else "time [ns]"
-    )
-    _ground(ax)
-    return dots
 
 
-def _limits(values: np.ndarray, quantity: str) -> tuple[float, float]:
+def _limits(values: np.ndarray, quantity: Quantity, *, late: float = 0.98) -> tuple[float, float]:
     """Ends of a colour scale that a few strange hits do not stretch."""
     if not len(values):
         return (_LEAST, 1.0) if quantity == "charge" else (0.0, 1.0)
     if quantity == "charge":
         low, high = max(float(values.min()), _LEAST), float(values.max())
         return (low, high) if high > low else (low, 10.0 * low)
-    low, high = (float(edge) for edge in np.quantile(values, [0.02, 0.98]))
+    low, high = (float(edge) for edge in np.quantile(values, [0.02, late]))
     return (low, high) if high > low else (low, low + 1.0)
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.figures.maps import field_map, shared_limits
 from skyloom.report.page import Gallery, Missing, Section, duration, number, parameter
+from skyloom.report.sections.detector import event_plates
 from skyloom.report.sections.generated import sections
 from skyloom.report.sections.tabulated import tabulated
 from skyloom.report.style import PAGE, Plate, symbol, unit_text
@@ -29,7 +30,9 @@ def drawn(run: Artefacts) -> list[Section]:
     if card is None or examples is None or curves is None:
         missing = Missing("No maps were drawn and judged.", f"skyloom evaluate {run.path}")
         return [Section("maps", "Real and generated maps", "", [missing])]
-    plates = [_plate(examples[name]) for name in map(str, examples.data_vars)]
+    # A field that is one and the same everywhere, such as the mask of a detector, shows nothing.
+    names = [name for name in map(str, examples.data_vars) if _varies(examples[name])]
+    plates = [*event_plates(examples), *(_plate(examples[name]) for name in names)]
     lead = Markup(
         "Each row is one condition: at the left real maps of the {} side, which the generator has never "
         "seen, at the right maps that it drew. It is not to repeat the real ones, but to be of their kind. "
@@ -37,6 +40,11 @@ def drawn(run: Artefacts) -> list[Section]:
     ).format(run.side, duration(float(card["seconds_per_sample"])))
     judged = sections(card["scorecard"], curves)
     return [Section("maps", "Real and generated maps", lead, [Gallery(plates)]), *judged]
+
+
+def _varies(maps: xr.DataArray) -> bool:
+    values = maps.values.reshape(-1, *maps.shape[-2:])
+    return bool((values != values[0]).any())
 
 
 def _plate(maps: xr.DataArray) -> Plate:
