@@ -274,6 +274,16 @@ def test_a_generated_event_needs_no_more_than_maps_and_angles(tmp_path):
     assert file.read(["event.nHit"])["event.nHit"].tolist() == [2, 1, 3] and "rec.coreX" not in file.fields
     with pytest.raises(FormatError, match="no 'azimuth'"):
         write_events(tmp_path / "c.xcd", drawn.drop_vars("azimuth"))
+    true = {
+        name: ("sample", np.degrees(drawn[of].values), {"units": "deg"})
+        for name, of in (("theta", "zenith"), ("phi", "azimuth"))
+    }
+
+    def times(one: File):
+        return one.read(["event.hit.time"])["event.hit.time"][0]
+
+    there = File(write_events(tmp_path / "d.xcd", drawn.drop_vars(["zenith", "azimuth"]).assign_coords(true)))
+    assert np.allclose(times(there), times(file), atol=0.101)
 
 
 def test_what_is_no_xcdf(tmp_path):

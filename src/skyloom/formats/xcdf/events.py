@@ -16,6 +16,7 @@ from skyloom.formats.xcdf.quantities import HITS, MEASURED, OPTIONAL, TRUE
 from skyloom.formats.xcdf.records import Field
 from skyloom.formats.xcdf.writer import write
 from skyloom.instruments.hawc import Hits, Layout, Maps, default_layout, from_maps, to_channels
+from skyloom.units import convert
 
 Array = NDArray[Any]
 
@@ -66,23 +67,34 @@ def hits_of(ds: xr.Dataset, layout: Layout) -> Hits:
     """Return the hits that maps show, in PE and ns.
 
     Args:
-        ds: As ``event_set`` takes it; without ``time`` all hits are on the front.
+        ds: As ``event_set`` takes it; without ``time`` all hits are on the front. Drawn events that were not
+            reconstructed come from the true direction ``theta``, ``phi`` that they were drawn at.
         layout: Where the PMTs stand.
 
     Raises:
         FormatError: A map or an angle is missing.
     """
-    for name in ("charge", "hit", "zenith", "azimuth"):
+    angles = _angles(ds)
+    for name in ("charge", "hit", *angles):
         if name not in ds:
             raise FormatError(
-                f"the set has no {name!r}", hint="maps of events have charge, hit, zenith and azimuth"
+                f"the set has no {name!r}",
+                hint="maps of events have charge and hit, and a direction, which"
+                " ds.assign_coords(zenith=..., azimuth=...) gives them [rad]",
             )
+    zenith, azimuth = (convert(ds[name].values, ds[name].attrs.get("units", "rad"), "rad") for name in angles)
     charge, hit = ds["charge"].values, ds["hit"].values
     if "detector" in ds:
         hit = hit * (ds["detector"].values > 0.5)
     time = ds["time"].values if "time" in ds else np.zeros_like(charge)
     front = ds["front_time"].values if "front_time" in ds else np.zeros(len(charge))
-    return from_maps(Maps(charge, time, hit), ds["zenith"].values, ds["azimuth"].values, front, layout)
+    return from_maps(Maps(charge, time, hit), zenith, azimuth, front, layout)
+
+
+def _angles(ds: xr.Dataset) -> tuple[str, str]:
+    """Return the names of zenith angle and azimuth, measured or, where they were not measured, true."""
+    measured, true = ("zenith", "azimuth"), ("theta", "phi")
+    return true if all(n in ds for n in true) and not any(n in ds for n in measured) else measured
 
 
 def write_events(
