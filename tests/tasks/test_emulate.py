@@ -10,7 +10,8 @@ import pytest
 from skyloom import fields
 from skyloom.errors import DataError, UnitError, UsageError
 from skyloom.fields.making import Label, build
-from skyloom.tasks.emulate import Emulate, conditions_of, refuse_what_cannot_be_undone
+from skyloom.tasks.drawable import masked, refuse_what_cannot_be_undone
+from skyloom.tasks.emulate import Emulate, conditions_of
 
 CLASSES = {0: "MHD", 3: "fast"}
 
@@ -116,3 +117,22 @@ def test_angles_are_given_by_cosine_and_sine(table):
         Emulate(angles=["psi"]).fit(turned)
     with pytest.raises(UnitError, match="rad"):
         Emulate(angles=["phi"]).fit(turned.assign_coords(phi=turned["phi"].assign_attrs(units="m")))
+
+
+def test_masks_are_drawn_as_masks_and_nothing_where_there_is_none():
+    rng = np.random.default_rng(0)
+    hit, charge = rng.random((3, 8, 8)), rng.normal(size=(3, 8, 8))
+    drawn = masked({"hit": hit, "charge": charge, "other": charge}, "hit", {"charge": -1.0})
+    assert set(np.unique(drawn["hit"])) == {0.0, 1.0}
+    assert np.array_equal(drawn["charge"][hit > 0.5], charge[hit > 0.5])
+    assert (drawn["charge"][hit <= 0.5] == -1).all() and np.array_equal(drawn["other"], charge)
+    # What is a mask already comes back as it is.
+    again = masked(drawn, "hit", {"charge": -1.0})
+    assert all(np.array_equal(again[name], maps) for name, maps in drawn.items())
+    with pytest.raises(UsageError, match="mask names 'hits'"):
+        masked(drawn, "hits", {})
+    for wrong in ({"empty": {"charge": 0.0}}, {"mask": "hit", "empty": {"hit": 0.0}}):
+        with pytest.raises(UsageError, match="mask is"):
+            Emulate(**wrong)
+    task = Emulate(mask="hit", empty={"charge": -1.0})
+    assert Emulate(**{key: getattr(task, key) for key in ("mask", "empty")}).empty == {"charge": -1.0}

@@ -203,9 +203,10 @@ def _check_fields(recipe: Recipe) -> None:
 
 def _check_emulator(recipe: Recipe) -> None:
     """Refuse what has no meaning for maps that are drawn, and transforms that cannot be undone."""
-    from skyloom.tasks.emulate import refuse_what_cannot_be_undone
+    from skyloom.tasks.drawable import refuse_unknown_fields, refuse_what_cannot_be_undone
 
     refuse_what_cannot_be_undone(recipe.data.fields)
+    refuse_unknown_fields(recipe.data.fields, recipe.task.get("mask"), recipe.task.get("empty", {}))
     for key, found, why in (
         ("evaluate.baselines", recipe.evaluate.baselines, "the scorecard brings its own"),
         ("evaluate.statistics", recipe.evaluate.statistics, "name them in task.statistics"),

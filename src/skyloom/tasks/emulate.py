@@ -22,6 +22,7 @@ from skyloom.fields.making import Label, build
 from skyloom.fields.transforms import ids_digest
 from skyloom.registry import Kind
 from skyloom.tasks.classify import Classify
+from skyloom.tasks.drawable import masked, refuse_empty_without_mask
 from skyloom.tasks.infer import Infer
 from skyloom.units import convert
 
@@ -35,6 +36,8 @@ ARGUMENTS = (
     "samples",
     "statistics",
     "independent",
+    "mask",
+    "empty",
     "fixed",
     "one_parameter",
     "judge",
@@ -56,6 +59,8 @@ class Emulate:
             there are too few of these, their ``parent``, each snapshot counted for itself. Snapshots of one
             simulation resemble each other, so the range of real against real is then too narrow, which is
             hard on the generator.
+        mask: A field of zeros and ones, such as the hits of a detector, that is drawn as such; null for none.
+        empty: What other fields hold where the mask is 0, in their units.
         fixed: A set at one parameter point, such as CAMELS's CV: the variance of the statistics between
             generated maps is held against that between its maps. The name of a ``set`` of the recipe's own
             source, or a whole source.
@@ -92,6 +97,8 @@ class Emulate:
         samples: int | None = None,
         statistics: list[Statistic] | None = None,
         independent: Literal["group", "parent"] = "group",
+        mask: str | None = None,
+        empty: dict[str, float] = {},  # noqa: B006 - read, never written
         fixed: Source | None = None,
         one_parameter: Source | None = None,
         judge: str | None = None,
@@ -114,6 +121,8 @@ class Emulate:
             if isinstance(source, dict):
                 registry.resolve(source, "format", "simulator")
         self.fixed, self.one_parameter = fixed, one_parameter
+        refuse_empty_without_mask(mask, empty)
+        self.mask, self.empty = mask, dict(empty)
         self.judge, self.judge_steps = judge, judge_steps
         self._numbers: Infer | None = None
         self._classes: Classify | None = None
@@ -254,6 +263,8 @@ class Emulate:
             FieldSetError: The parts do not make a field set.
         """
         about = json.loads(table.attrs["fields"])
+        if self.mask is not None:
+            outputs = masked(outputs, self.mask, self.empty)
         ids = [str(name) for name in table["sample"].values]
         found = build(
             {
@@ -346,34 +357,6 @@ class Emulate:
         if self._classes is None:
             return {}
         return dict(zip(self._classes.columns, self._classes.state()["codes"], strict=True))
-
-
-def refuse_what_cannot_be_undone(pipelines: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Raise unless generated maps can be brought back into the units of their fields.
-
-    Args:
-        pipelines: Fields and their transforms, as a recipe names them.
-
-    Raises:
-        UsageError: A transform takes something out of each map; the message names field and transform.
-
-    Example:
-        >>> refuse_what_cannot_be_undone({"T_b": [{"name": "remove_mean"}, {"name": "standardise"}]})
-        Traceback (most recent call last):
-        skyloom.errors.UsageError: transform 'remove_mean' of field 'T_b' takes mean out of each map; a
-        generated map has none to put back
-          → use transforms that are the same for all maps: asinh, log10, min_max, standardise
-    """
-    kinds: dict[str, Any] = {name: registry.get(name, "transform") for name in registry.names("transform")}
-    shared = sorted(name for name, kind in kinds.items() if not kind.carries)
-    for field, specs in pipelines.items():
-        for spec in specs:
-            if carries := kinds[spec["name"]].carries:
-                raise UsageError(
-                    f"transform '{spec['name']}' of field '{field}' takes {', '.join(carries)} out of each"
-                    " map; a generated map has none to put back",
-                    hint=f"use transforms that are the same for all maps: {', '.join(shared)}",
-                )
 
 
 def conditions_of(table: xr.Dataset, names: Sequence[str]) -> list[dict[str, float]]:
