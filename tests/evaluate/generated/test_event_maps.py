@@ -25,6 +25,7 @@ def events(seed, *, prefix, brighter=0.0, late=0.0):
             "charge": (charge.astype(np.float32), "dex(electron)", "logarithm of the charge"),
             "time": (time.astype(np.float32), "ns", "time after the front"),
             "hit": (hit.astype(np.float32), "", "whether the PMT was hit"),
+            "detector": (np.broadcast_to(mask, hit.shape).astype(np.float32), "", "where there are PMTs"),
         },
         ids=ids,
         groups=ids,
@@ -55,6 +56,7 @@ def test_events_that_are_too_bright_are_told_and_equal_ones_are_not():
     options = {"statistics": ["event_observables"], "network": False, "splits": 4, "baselines": []}
     same = judge(real, events(1, prefix="b"), **options)
     assert same.row("event_observables.total_charge.sigma")["real"] is not False
+    assert same.numbers["fields"] == ["charge", "time", "hit"]  # the mask tells nothing
     # Every event leaves some ring without a hit; the profile is judged all the same.
     assert same.row("event_observables.charge_profile.sigma")["real"] is not False
     assert same.row("auc_events")["generated"]["value"] == pytest.approx(0.5, abs=0.2)

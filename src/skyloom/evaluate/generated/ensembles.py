@@ -70,7 +70,8 @@ def judge(
 
     Args:
         real: Real samples that the generator was not trained on, a field set; maps of one pixel are numbers.
-        generated: Generated ones, a field set with the same fields, units and box.
+        generated: Generated ones, a field set with the same fields, units and box. A field that is one and
+            the same in all samples of both, such as the mask of a detector, is left out.
         train: What the generator was trained on, for the memorisation court (maps only).
         twin: Samples of a second generator that was trained on other simulations; equal sample ids mean equal
             latent vectors.
@@ -110,8 +111,9 @@ def judge(
     others = [generated, *(ds for ds in (twin,) if ds is not None)]
     names = common_fields(real, generated, "generated", fields)
     shared = shared_parameters(real, others, parameters)
+    sets = _varying([gather(ds, names, shared, maximum=maximum, seed=seed) for ds in (real, *others)])
+    names = sets[0].fields
     told = _settings(real, generated, names, shared, seconds_per_sample)
-    sets = [gather(ds, names, shared, maximum=maximum, seed=seed) for ds in (real, *others)]
     specs = list(default_statistics(sets[0].dims) if statistics is None else statistics)
     step = _Steps(progress, len(specs) + 5 + (one_parameter is not None) + (fixed is not None) + network)
     made = _baselines(sets[0], baselines, seed)
@@ -176,6 +178,18 @@ class _Steps:
         self.done += 1
         if self.progress is not None:
             self.progress(min(self.done, self.total), self.total)
+
+
+def _varying(sets: list[Ensemble]) -> list[Ensemble]:
+    """Leave out fields that are one and the same map in all samples of all sets, as a detector's mask is."""
+    names = [
+        name
+        for name in sets[0].fields
+        if any((one.values(name) != sets[0].values(name)[0]).any() for one in sets)
+    ]
+    if not names:
+        raise DataError("no field differs between any two samples", hint="compare sets of maps that vary")
+    return [Ensemble(one.data[names], one.groups, one.theta) for one in sets]
 
 
 def _settings(
