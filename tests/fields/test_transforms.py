@@ -133,7 +133,7 @@ def test_nothing_to_fit_on_is_an_error() -> None:
             transform.fit(lambda: iter([np.ones((2, 4, 4))]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     cuts=st.lists(st.integers(0, 12), max_size=5),
     mean=st.floats(-1e7, 1e7),
@@ -186,7 +186,7 @@ def test_equal_values_share_the_middle_of_their_ranks() -> None:
     assert np.unique(Equalise(bins=4).inverse(constant, carry)).tolist() == [7.0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(hnp.arrays(np.float64, (2, 4, 4), elements=st.floats(-1e6, 1e6, width=32)), st.integers(1, 40))
 def test_equalise_inverts_whatever_the_map(maps: np.ndarray, bins: int) -> None:
     transform = Equalise(bins=bins)

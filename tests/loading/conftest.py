@@ -10,7 +10,7 @@ import pytest
 from skyloom.fields import example, store
 from skyloom.fields.transforms import FieldTransforms, Pipeline
 from skyloom.loading import MapDataModule
-from skyloom.recipe.schema import Train
+from skyloom.recipe import Train
 from skyloom.splits import ByGroup, audit, fingerprint
 
 

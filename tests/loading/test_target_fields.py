@@ -61,7 +61,7 @@ def dataset(reader, kinds, *, seed=0, cached=False, steps=()):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kinds=st.lists(st.sampled_from(["roll", "flip", "turn"]), unique=True),
     seed=st.integers(0, 2**32),

@@ -299,7 +299,7 @@ def test_recipes_import_no_torch() -> None:
 
 
 def test_cells_name_a_stored_set_only_where_they_are_used():
-    from skyloom.recipe.schema import Maps
+    from skyloom.recipe.parts import Maps
 
     plain, coarse = Maps(cut="slice"), Maps(cut="slice", cells=32)
     assert "cells" not in plain.identity() and coarse.identity() == {**plain.identity(), "cells": 32}

@@ -8,15 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.errors import DataError, UsageError
 from skyloom.splits.arguments import check_fractions, check_ranges, check_share
 from skyloom.splits.clusters import clusters, column, components, deal, gather
 
-# A shared machine may stall for longer than the default deadline.
-unhurried = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fifty = settings(max_examples=50)
 
 FRACTIONS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
@@ -46,7 +45,7 @@ def test_a_missing_coordinate_is_named(make_table: Callable[..., xr.Dataset]) ->
         column(table, "redshift")
 
 
-@unhurried
+@fifty
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30))
 def test_components_are_the_transitive_closure(ties: list[tuple[int, int]]) -> None:
     """Against powers of the matrix of direct ties."""
@@ -58,7 +57,7 @@ def test_components_are_the_transitive_closure(ties: list[tuple[int, int]]) -> N
     assert np.array_equal(found[:, None] == found[None], reach)
 
 
-@unhurried
+@fifty
 @given(st.sets(st.text(min_size=1), min_size=3, max_size=60), st.integers(-5, 5))
 def test_every_side_gets_its_share(names: set[str], seed: int) -> None:
     """Within one of the exact share, unless a side would be empty."""

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.errors import DataError, ShapeError
 from skyloom.splits import fingerprint
 from skyloom.splits.fingerprint import twin_parts
-
-# A shared machine may stall for longer than the default deadline.
-unhurried = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def are_twins(a: np.ndarray, b: np.ndarray) -> bool:
@@ -22,7 +19,7 @@ def are_twins(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(set(twin_parts(one)) & set(twin_parts(other)))
 
 
-@unhurried
+@settings(max_examples=50)
 @given(
     st.integers(0, 2**32),
     st.integers(-20, 20),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.splits.periodic import gap, inside
 
-# A shared machine may stall for longer than the default deadline.
-unhurried = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fifty = settings(max_examples=50)
 
 BOX = 24
 
@@ -23,7 +22,7 @@ def painted(start: int, length: int, *, periodic: bool) -> set[int]:
 intervals = st.tuples(st.integers(0, BOX - 1), st.integers(1, BOX // 2))
 
 
-@unhurried
+@fifty
 @given(intervals, intervals, st.booleans())
 def test_the_gap_is_the_count_of_cells_between(
     a: tuple[int, int], b: tuple[int, int], periodic: bool
@@ -36,7 +35,7 @@ def test_the_gap_is_the_count_of_cells_between(
     assert gap(arrays[0], arrays[1], float(BOX), periodic=periodic)[0] == expected
 
 
-@unhurried
+@fifty
 @given(intervals, st.tuples(st.integers(0, BOX - 1), st.integers(1, BOX - 1)))
 def test_an_interval_is_inside_when_all_its_cells_are(a: tuple[int, int], slab: tuple[int, int]) -> None:
     found = inside(np.array([a[0]]), np.array([a[1]]), (float(slab[0]), float(slab[1])), float(BOX))

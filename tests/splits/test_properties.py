@@ -20,9 +20,7 @@ TIES = ("group", "seed", "parent")
 Maker = Callable[..., xr.Dataset]
 Unlike = Callable[[xr.Dataset], np.ndarray]
 
-quick = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+quick = settings(max_examples=30, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 
 
 @st.composite

@@ -28,7 +28,7 @@ def test_moments_of_a_gaussian_sample() -> None:
     assert max(map(abs, z)) < 4
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(a=st.floats(1e-3, 1e3), b=st.floats(-1e3, 1e3), dims=st.sampled_from([2, 3]))
 def test_moments_follow_a_change_of_units(a: float, b: float, dims: int) -> None:
     field = np.random.default_rng(2).exponential(size=(2, *(6,) * dims))
@@ -61,7 +61,7 @@ def test_pdf_by_hand_with_values_outside() -> None:
     assert p.density.tolist() == [0.25, 0.5]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(bins=st.integers(1, 40), scale=st.floats(1e-3, 1e3))
 def test_pdf_is_normalised_and_scales(bins: int, scale: float) -> None:
     field = np.random.default_rng(3).standard_normal((2, 3, 8, 8))

@@ -131,7 +131,7 @@ def test_symmetries(name: str, periodic: bool, dims: int) -> None:
     np.testing.assert_allclose(after, before, rtol=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     u=st.floats(1e-3, 1e3),
     length=st.floats(1e-3, 1e3),

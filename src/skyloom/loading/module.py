@@ -17,7 +17,7 @@ from skyloom.fields.transforms import FieldTransforms, ids_digest
 from skyloom.loading.augment import Augment
 from skyloom.loading.dataset import MapDataset, channels, map_shape, stacked_fields, whole_batch
 from skyloom.loading.sampler import BlockSampler
-from skyloom.recipe.schema import Train
+from skyloom.recipe import Train
 from skyloom.splits import AuditedSplit
 
 CACHE_BYTES = 2_000_000_000

@@ -6,7 +6,8 @@ default. What is wrong is told with file and line, what was allowed, and the nea
 
 from skyloom.recipe.editor import EDITOR_LINE, SCHEMA_FILE, json_schema
 from skyloom.recipe.load import load, template_text, templates
-from skyloom.recipe.schema import Balance, Data, Evaluate, Maps, Recipe, Train
+from skyloom.recipe.parts import Balance, Data, Evaluate, Maps, Train
+from skyloom.recipe.schema import Recipe
 
 __all__ = [
     "EDITOR_LINE",

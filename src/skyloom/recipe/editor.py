@@ -8,7 +8,8 @@ from typing import Any
 
 from skyloom import registry
 from skyloom.errors import RegistryError
-from skyloom.recipe.schema import Balance, Data, Evaluate, Maps, Recipe, Suite, Train
+from skyloom.recipe.parts import Balance, Data, Evaluate, Maps, Suite, Train
+from skyloom.recipe.schema import Recipe
 from skyloom.registry.describing import argument_docs
 
 SCHEMA_FILE = "skyloom-recipe.schema.json"
