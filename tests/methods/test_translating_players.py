@@ -147,6 +147,22 @@ def test_dropout_is_the_noise_of_pix2pix():
 
 
 @pytest.mark.parametrize("name", NETS)
+def test_validation_says_whether_the_critic_tells_true_from_generated(name, monkeypatch):
+    """A critic that scores the mean of the targets, a generator whose maps are lower by one: always right."""
+    method = made(name)
+    for part in ("critic", "net"):
+        delattr(method, part)  # a module cannot be replaced by a function
+    method.critic = lambda x, _: x[:, -1:]
+    found = {}
+    monkeypatch.setattr(method, "log", lambda key, value, **_: found.update({key: value.item()}))
+    maps = torch.linspace(-0.3, 0.3, 6)[:, None, None, None].expand(6, 1, 16, 16).contiguous()
+    for shift, told in ((1.0, 1.0), (0.0, 0.5)):
+        method.net = lambda x, shift=shift: x - shift
+        method.validation_step({"maps": maps, "targets": maps}, 0)
+        assert found["validation/told"] == pytest.approx(told)
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_rebuilds_and_has_both_rates(name):
     method = made(name, critic_rate=0.25)
     twin = rebuild(json.loads(json.dumps(method.spec)))

@@ -47,6 +47,20 @@ def test_scores_move_with_the_map():
     torch.testing.assert_close(moved[..., 4:-4], still[..., 3:-5], rtol=1e-4, atol=1e-6)
 
 
+def test_scores_vary_as_much_as_the_maps_before_anything_is_learnt():
+    """He's weights have a variance of 2 / (1 + a²) over the fan-in: features keep the mean square of the maps.
+
+    A layer gives 2 / (1 + a²) times the mean square of what it sees, the activation leaves (1 + a²) / 2 of it;
+    behind the last layer is none, so the scores have 2 / (1 + 0.2²) = 1.92 of that of the maps, which is 1.
+    """
+    square = []
+    for seed in range(12):
+        torch.manual_seed(seed)
+        critic = PatchGAN(2, 0, 32, width=16, norm="none", padding="circular")
+        square.append(critic(torch.randn(8, 2, 32, 32), torch.zeros(8, 0))[..., 2:-2, 2:-2].square().mean())
+    assert torch.stack(square).mean().item() == pytest.approx(1.92, rel=0.25)
+
+
 @pytest.mark.parametrize("norm", ["instance", "none"])
 def test_residual_blocks_commute_with_shifts_of_a_periodic_map(norm):
     torch.manual_seed(0)

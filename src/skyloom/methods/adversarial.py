@@ -82,6 +82,28 @@ def generator_loss(loss: Loss, fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
+def told_apart(real: Tensor, fake: Tensor, *, paired: bool) -> Tensor:
+    """Return how often a critic scores a true map above a generated one, shape ``()``.
+
+    One half is a guess: the critic knows nothing that the generator does not. One is a critic that is never
+    deceived; where it stays there and the generator learns no more, the generator is lost. Mean scores tell
+    less: those of patches that are empty in both are equal, and there are many of them.
+
+    Args:
+        real: Scores of true maps, shape ``(B, ...)``; those of a map are averaged.
+        fake: Scores of generated maps, as many.
+        paired: Whether map ``i`` of both has the same input, so that only these two are compared.
+
+    Example:
+        >>> real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0])
+        >>> told_apart(real, fake, paired=True).item(), told_apart(real, fake, paired=False).item()
+        (1.0, 0.75)
+    """
+    r, f = (scores.reshape(len(scores), -1).mean(1) for scores in (real, fake))
+    above = r - f if paired else r[:, None] - f[None]
+    return torch.heaviside(above, above.new_tensor(0.5)).mean()
+
+
 def interpolated_penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     """Return ``<(|slope| - 1)²>`` of the critic between pairs of real and generated maps.
 

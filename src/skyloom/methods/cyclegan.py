@@ -20,7 +20,15 @@ from torch import Tensor, nn
 
 from skyloom import registry
 from skyloom.errors import UsageError
-from skyloom.methods.adversarial import Adversarial, Critic, Loss, Penalty, frozen, generator_loss
+from skyloom.methods.adversarial import (
+    Adversarial,
+    Critic,
+    Loss,
+    Penalty,
+    frozen,
+    generator_loss,
+    told_apart,
+)
 from skyloom.methods.base import Batch, FieldMethod, Net, prediction_mode
 from skyloom.methods.generative.likeness import likeness
 from skyloom.methods.pix2pix import PatchCritic
@@ -72,7 +80,8 @@ class CycleGAN(Adversarial, FieldMethod):
 
     Logged are ``critic``, ``generator``, ``cycle`` and the mean scores of either critic in training; in
     validation ``loss``, the distances between true and generated maps of both sides plus the cycle's error,
-    by which weights are chosen, and ``spread``, which falls towards 0 in a mode collapse.
+    by which weights are chosen, ``spread``, which falls towards 0 in a mode collapse, and ``told``, how often
+    the critic of targets scores a true map above a generated one: 0.5 is a critic that has learnt nothing.
 
     Args:
         in_channels: Channels of the maps.
@@ -197,15 +206,18 @@ class CycleGAN(Adversarial, FieldMethod):
         return moves
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss``, ``validation/cycle`` and ``validation/spread``; pairs are not used."""
+        """Log ``validation/loss``, ``.../cycle``, ``.../spread`` and ``.../told``; pairs are not used."""
         maps, targets = self.check(batch)
         nothing = maps.new_zeros(len(maps), 0)
         with prediction_mode(self):
             there, back = self.net(maps), self.back(targets)
             cycle = (self.back(there) - maps).abs().mean() + (self.net(back) - targets).abs().mean()
+            critic = self.scores(maps)
+            told = told_apart(critic(targets), critic(there), paired=False)
         distance, spread = likeness(targets, there, nothing)
         other, _ = likeness(maps, back, nothing)
-        self.log_validation({"loss": distance + other + cycle, "cycle": cycle, "spread": spread}, len(maps))
+        found = {"loss": distance + other + cycle, "cycle": cycle, "spread": spread, "told": told}
+        self.log_validation(found, len(maps))
 
 
 def _scores(critic: nn.Module) -> Critic:

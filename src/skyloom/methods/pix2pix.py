@@ -19,7 +19,15 @@ from torch import Tensor, nn
 
 from skyloom import registry
 from skyloom.errors import UsageError
-from skyloom.methods.adversarial import Adversarial, Critic, Loss, Penalty, frozen, generator_loss
+from skyloom.methods.adversarial import (
+    Adversarial,
+    Critic,
+    Loss,
+    Penalty,
+    frozen,
+    generator_loss,
+    told_apart,
+)
 from skyloom.methods.base import Batch, FieldMethod, Net, prediction_mode
 from skyloom.methods.generative.likeness import likeness
 from skyloom.methods.regression import check_gives_fields
@@ -32,9 +40,9 @@ class Pix2Pix(Adversarial, FieldMethod):
     """A generator of fields from fields that learns from pairs, against a critic.
 
     Logged are ``critic``, ``generator``, ``l1`` and the critic's mean scores of true and generated maps in
-    training: where the first stays far above the second the generator is lost, where they are equal the
-    critic is. In validation: ``loss``, the mean absolute error, by which weights are chosen, ``distance``
-    between true and generated maps, and ``spread``, which falls towards 0 in a mode collapse.
+    training. In validation: ``loss``, the mean absolute error, by which weights are chosen, ``distance``
+    between true and generated maps, ``spread``, which falls towards 0 in a mode collapse, and ``told``, how
+    often the critic tells a true map from its translation: 0.5 is a critic that has learnt nothing.
 
     Args:
         in_channels: Channels of the maps.
@@ -143,13 +151,16 @@ class Pix2Pix(Adversarial, FieldMethod):
         return moves
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``validation/loss``, ``validation/distance`` and ``validation/spread``."""
+        """Log ``validation/loss``, ``validation/distance``, ``validation/spread`` and ``validation/told``."""
         maps, targets = self.check(batch)
         with prediction_mode(self):
             given = self(maps)
+            critic = self.scores(maps)
+            told = told_apart(critic(targets), critic(given), paired=True)
         distance, spread = likeness(targets, given, maps.new_zeros(len(maps), 0))
         error = (given - targets).abs().mean()
-        self.log_validation({"loss": error, "distance": distance, "spread": spread}, len(maps))
+        found = {"loss": error, "distance": distance, "spread": spread, "told": told}
+        self.log_validation(found, len(maps))
 
     def draw(self, maps: Tensor, generator: torch.Generator) -> Tensor:
         """Return one sample for each map, dropout on; see `FieldMethod.draw`."""

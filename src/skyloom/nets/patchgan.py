@@ -7,6 +7,9 @@ patch of ``r`` pixels on each side,
 
 or one pixel, by 1 × 1 convolutions. The published 70 suits maps of 256 pixels: of a map of 64 it sees all,
 and the critic is one of whole maps. Left open, the patch is the largest that spans at most 30 % of the map.
+
+Weights begin as He et al. (2015, arXiv:1502.01852) say for this activation, so that scores vary as the maps
+do also where nothing is normalised: torch's own beginning takes a third of the spread away in every layer.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from skyloom.nets.layers import check_maps, wrap
 
 FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  #: pixels that a score sees, to steps of 2
 SHARE = 0.3
+SLOPE = 0.2  #: of the activation below 0
 Padding = Literal["circular", "reflect", "zeros"]
 Norm = Literal["instance", "batch", "none"]
 
@@ -145,6 +149,9 @@ class PatchGAN(nn.Module):
         self.norms = nn.ModuleList(
             norm_of("none" if level == 0 else norm, out) for level, out in enumerate(widths[:-1])
         )
+        for layer in self.convs:
+            nn.init.kaiming_normal_(layer.conv.weight, a=SLOPE)
+            nn.init.zeros_(layer.conv.bias)
 
     def forward(self, maps: Tensor, conditions: Tensor) -> Tensor:
         """Return scores ``(B, 1, h, w)``, high for real.
@@ -157,6 +164,6 @@ class PatchGAN(nn.Module):
         constant = conditions[:, :, None, None].expand(-1, -1, *maps.shape[2:])
         features = torch.cat((maps, constant), dim=1)
         for conv, norm in zip(self.convs, self.norms, strict=False):
-            features = leaky_relu(norm(conv(features)), 0.2)
+            features = leaky_relu(norm(conv(features)), SLOPE)
         scores: Tensor = self.convs[-1](features)
         return scores
