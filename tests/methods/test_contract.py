@@ -33,6 +33,19 @@ OWN = {
     "conditional_diffusion": DENOISER,
     "conditional_flow": DENOISER,
     "indi": DENOISER,
+    "conditional_vae": {
+        "net": {"name": "unet", "width": 4, "depth": 2},
+        "encoder": {"name": "cmd_cnn", "width": 2, "dropout": 0.0},
+        "noise": 4,
+        "draws": 2,
+    },
+    "conditional_density": {
+        "net": {"name": "unet", "width": 4, "depth": 2},
+        "features": 2,
+        "splines": 1,
+        "hidden": [8],
+        "draws": 2,
+    },
     "pix2pix": {"net": {"name": "unet", "width": 4, "depth": 2}, "critic": {"name": "patchgan", "width": 4}},
     "cyclegan": {
         "net": {"name": "resnet_fields", "width": 4, "blocks": 1},
@@ -41,7 +54,10 @@ OWN = {
     },
 }
 #: Methods that choose weights by something else than their loss at random times, or against a critic.
-OWN_CHOICE = ["conditional_diffusion", "conditional_flow", "indi", "pix2pix", "cyclegan"]
+OWN_CHOICE = [
+    *("conditional_diffusion", "conditional_flow", "indi"),
+    *("conditional_vae", "conditional_density", "pix2pix", "cyclegan"),
+]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ METHODS = {
     "conditional_diffusion": DENOISER,
     "conditional_flow": DENOISER,
     "indi": DENOISER,
+    "conditional_vae": "net: {name: unet, width: 4, depth: 2}, encoder: {name: cmd_cnn, width: 2}, draws: 2",
+    "conditional_density": "net: {name: unet, width: 4, depth: 2}, splines: 1, hidden: [8], draws: 2",
     "pix2pix": "net: {name: unet, width: 4, depth: 3, dropout: 0.2}, critic: {name: patchgan, width: 4},"
     " draws: 2",
     "cyclegan": "net: {name: resnet_fields, width: 4, blocks: 1}, critic: {name: patchgan, width: 4}",

@@ -96,26 +96,11 @@ class DensityFlow(NoisyLearner, Generative):
                 f" most {LARGEST}",
                 hint="take smaller maps, or another method: diffusion, flow_matching",
             )
-        if affine < 0 or splines < 0 or affine + splines < 1 or bins < 2:
-            raise UsageError(
-                f"method 'density_flow': {affine} affine and {splines} spline layers of {bins} bins",
-                hint="one layer at least, and two bins or more",
-            )
         _check_circles(circles, in_channels, spread)
         self.circles, self.spread = [tuple(pair) for pair in circles], float(spread)
-        dense: dict[str, Any] = {"hidden_features": tuple(hidden), "activation": torch.nn.ELU}
-        passes = 2 if coupling else None
-        layers = []
-        for place in range(affine + splines):
-            order = torch.arange(D) if place % 2 == 0 else torch.arange(D).flip(0)
-            options = {**dense, "order": order, "passes": passes} if D > 1 else dict(dense)
-            if place >= affine:
-                options |= _splines(bins)
-            layers.append(MaskedAutoregressiveTransform(D, out_features, **options))
-        base = zuko.lazy.UnconditionalDistribution(
-            zuko.distributions.DiagNormal, torch.zeros(D), torch.ones(D), buffer=True
+        self.flow = make_flow(
+            D, out_features, affine=affine, splines=splines, bins=bins, hidden=hidden, coupling=coupling
         )
-        self.flow = zuko.lazy.Flow(layers, base)
 
     def log_prob(self, maps: Tensor, conditions: Tensor) -> Tensor:
         """Return the log density of maps as they are, in the plane where a pair is a circle.
@@ -198,6 +183,48 @@ class DensityFlow(NoisyLearner, Generative):
 
     def _flow(self, conditions: Tensor) -> Any:
         return self.flow(conditions if self.out_features else None)
+
+
+def make_flow(
+    D: int, conditions: int, *, affine: int, splines: int, bins: int, hidden: list[int], coupling: bool
+) -> zuko.lazy.Flow:
+    """Return a flow of ``D`` numbers: affine autoregressive layers, spline layers behind them.
+
+    Args:
+        D: Numbers of a sample.
+        conditions: Numbers that it is given, may be 0.
+        affine: As in `DensityFlow`.
+        splines: As in `DensityFlow`.
+        bins: As in `DensityFlow`.
+        hidden: As in `DensityFlow`.
+        coupling: As in `DensityFlow`.
+
+    Raises:
+        UsageError: There is no layer, or fewer than two bins.
+
+    Example:
+        >>> flow = make_flow(3, 2, affine=1, splines=1, bins=4, hidden=[8], coupling=False)
+        >>> flow(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3)).shape
+        torch.Size([5])
+    """
+    if affine < 0 or splines < 0 or affine + splines < 1 or bins < 2:
+        raise UsageError(
+            f"a density flow of {affine} affine and {splines} spline layers of {bins} bins",
+            hint="one layer at least, and two bins or more",
+        )
+    dense: dict[str, Any] = {"hidden_features": tuple(hidden), "activation": torch.nn.ELU}
+    passes = 2 if coupling else None
+    layers = []
+    for place in range(affine + splines):
+        order = torch.arange(D) if place % 2 == 0 else torch.arange(D).flip(0)
+        options = {**dense, "order": order, "passes": passes} if D > 1 else dict(dense)
+        if place >= affine:
+            options |= _splines(bins)
+        layers.append(MaskedAutoregressiveTransform(D, conditions, **options))
+    base = zuko.lazy.UnconditionalDistribution(
+        zuko.distributions.DiagNormal, torch.zeros(D), torch.ones(D), buffer=True
+    )
+    return zuko.lazy.Flow(layers, base)
 
 
 def _splines(bins: int) -> dict[str, Any]:

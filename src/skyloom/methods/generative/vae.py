@@ -28,6 +28,44 @@ from skyloom.methods.generative.one_pass import OnePass
 LARGEST = 8.0  #: of the logarithm of a variance; beyond it lies only overflow
 
 
+def gaussian_of(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and bounded logarithm of the variance, each ``(B, noise)``, from outputs of an encoder.
+
+    Args:
+        outputs: Shape ``(B, 2 noise)``.
+
+    Example:
+        >>> [part.tolist() for part in gaussian_of(torch.tensor([[1.0, 0.0]]))]
+        [[[1.0]], [[0.0]]]
+    """
+    mean, raw = outputs.chunk(2, dim=1)
+    return mean, LARGEST * torch.tanh(raw / LARGEST)
+
+
+def evidence(
+    maps: Tensor, drawn: Tensor, log_error: Tensor, mean: Tensor, log_variance: Tensor, beta: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what is minimised, the mean square error, and the sum of the KL terms, each ``()``.
+
+    Args:
+        maps: The truth, shape ``(B, C, H, W)``.
+        drawn: What the decoder makes of one draw of the noise, the same shape.
+        log_error: ln s of each channel, shape ``(C, 1, 1)``.
+        mean: Of the noise, by the encoder, shape ``(B, noise)``.
+        log_variance: Of the noise, the same shape.
+        beta: Weight of what the encoder tells.
+
+    Example:
+        >>> maps, told = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1)
+        >>> [part.item() for part in evidence(maps, maps + 2, torch.zeros(1, 1, 1), told + 4, told, 1.0)]
+        [4.0, 4.0, 8.0]
+    """
+    square = (maps - drawn).square()
+    likely = (0.5 * square * torch.exp(-2 * log_error) + log_error).mean()
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+    return likely + beta * kl / maps[0].numel(), square.mean(), kl
+
+
 class VAE(NoisyLearner, OnePass):
     """Variational autoencoder of maps with conditions.
 
@@ -87,8 +125,7 @@ class VAE(NoisyLearner, OnePass):
             conditions: Shape ``(B, P)``, standardised.
         """
         told = conditions[:, :, None, None].expand(-1, -1, *maps.shape[2:])
-        mean, raw = self.encoder(torch.cat((maps, told), dim=1)).chunk(2, dim=1)
-        return mean, LARGEST * torch.tanh(raw / LARGEST)
+        return gaussian_of(self.encoder(torch.cat((maps, told), dim=1)))
 
     def bound(
         self, maps: Tensor, conditions: Tensor, generator: torch.Generator | None
@@ -103,10 +140,7 @@ class VAE(NoisyLearner, OnePass):
         mean, log_variance = self.encoded(maps, conditions)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         drawn = self.net(mean + torch.exp(0.5 * log_variance) * noise, conditions)
-        square = (maps - drawn).square()
-        likely = (0.5 * square * torch.exp(-2 * self.log_error) + self.log_error).mean()
-        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
-        return likely + self.beta * kl / maps[0].numel(), square.mean(), kl
+        return evidence(maps, drawn, self.log_error, mean, log_variance, self.beta)
 
     def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the bound twice: it is minimised and logged."""
