@@ -48,10 +48,10 @@ def test_scores_move_with_the_map():
 
 
 def test_scores_vary_as_much_as_the_maps_before_anything_is_learnt():
-    """He's weights have a variance of 2 / (1 + a²) over the fan-in: features keep the mean square of the maps.
+    """He's weights have a variance of 2 / (1 + a²) over the fan-in: features keep their mean square.
 
-    A layer gives 2 / (1 + a²) times the mean square of what it sees, the activation leaves (1 + a²) / 2 of it;
-    behind the last layer is none, so the scores have 2 / (1 + 0.2²) = 1.92 of that of the maps, which is 1.
+    A layer gives 2 / (1 + a²) times the mean square of what it sees, the activation leaves (1 + a²) / 2 of
+    it; behind the last layer is none, so the scores have 2 / (1 + 0.2²) = 1.92 of that of the maps, 1.
     """
     square = []
     for seed in range(12):

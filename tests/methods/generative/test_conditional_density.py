@@ -86,7 +86,9 @@ def test_a_constant_target_has_the_density_of_the_noise_that_softens_it():
         loss.backward()
         optimiser.step()
     floor = math.log(0.1 * math.sqrt(2 * math.pi * math.e))
-    found = method.validated(maps.repeat(10, 1, 1, 1), maps.repeat(10, 1, 1, 1), torch.Generator().manual_seed(0))
+    found = method.validated(
+        maps.repeat(10, 1, 1, 1), maps.repeat(10, 1, 1, 1), torch.Generator().manual_seed(0)
+    )
     assert floor - 0.03 < found["loss"].item() < floor + 0.1
 
 

@@ -1,9 +1,8 @@
 r"""A density flow from fields to fields: an exact likelihood of the target, block by block.
 
 A network makes of the input ``x`` a mean map :math:`\mu` of each target and feature maps ``h``. The target is
-cut into blocks of ``b × b`` pixels, and the density of a block, all its pixels and targets together, is a flow
-that sees the features over the same block (its layers are those of
-`skyloom.methods.generative.density_flow`):
+cut into blocks of ``b × b`` pixels, and the density of a block, all its pixels and targets together, is a
+flow that sees the features over the same block (of the layers that `density_flow` has):
 
 .. math:: \log q(y | x) = \sum_\mathrm{blocks} \log q\big(y_b - \mu_b \,|\, \mu_b, h_b\big)
 
@@ -155,7 +154,7 @@ class ConditionalDensity(NoisyLearner, FieldMethod):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the target at the middle of the flow's normal distribution, ``(B, P, H, W)``."""
-        return self._drawn(maps, lambda shape: maps.new_zeros(shape))
+        return self._drawn(maps, maps.new_zeros)
 
     def draw(self, maps: Tensor, generator: torch.Generator) -> Tensor:
         """Return one sample for each map; see `FieldMethod.draw`."""

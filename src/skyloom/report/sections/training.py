@@ -10,9 +10,23 @@ from matplotlib.figure import Figure
 
 from skyloom.report.artefacts import Artefacts
 from skyloom.report.figures.training import Curve, learning_curve
-from skyloom.report.page import Block, Gallery, Missing, Row, Section, Table, counted, duration, number
+from skyloom.report.page import (
+    Block,
+    Gallery,
+    Missing,
+    Row,
+    Section,
+    Table,
+    Text,
+    counted,
+    duration,
+    number,
+    percent,
+)
 from skyloom.report.style import COLUMN, Plate
 
+GUESSED = 0.6  #: true maps that a critic has to tell from generated ones, or it is little better than a guess
+COLLAPSED = 0.1  #: of the spread of true maps: less is a generator of one map
 _CLOCKS = ("step", "epoch", "seconds")
 _EPOCH_MEAN = "_epoch"
 _TITLES = {"lr": "learning rate", "r2": "R²", "rmse": "RMSE"}
@@ -30,6 +44,7 @@ def training(run: Artefacts) -> Section:
     else:
         chosen = (run.timing or {}).get("best_epoch")
         plates = [_plate(score, curves, chosen) for score, curves in scores_by_side(run.log).items()]
+        blocks += [Text(text) for text in failures(run.log)]
         blocks.append(Gallery(plates))
     times = _times(run)
     if times:
@@ -38,6 +53,38 @@ def training(run: Artefacts) -> Section:
         blocks.append(Missing("The time of the training was not recorded.", f"skyloom train {run.name}"))
     lead = "Weights were kept from the epoch with the best validation loss; the test side had no part in it."
     return Section("training", "Training", lead, blocks)
+
+
+def failures(log: Mapping[str, np.ndarray]) -> list[str]:
+    """Say whether a critic learnt to tell true maps, and whether generated maps still differ, at the end.
+
+    Args:
+        log: Columns, NaN where a cell was not measured, each ``(rows,)``.
+
+    Returns:
+        A sentence for ``validation/told`` and one for ``validation/spread``, of those that were logged.
+
+    Example:
+        >>> failures({"validation/spread": np.array([1.0, 0.02])})[0]
+        'Mode collapse: generated maps of the validation side differ by 0.02 of what true maps do.'
+    """
+    ends = {}
+    for name in ("told", "spread"):
+        values = np.asarray(log.get(f"validation/{name}", np.empty(0)), float)
+        if np.isfinite(values).any():
+            ends[name] = float(values[np.isfinite(values)][-1])
+    said = []
+    if "told" in ends:
+        what = (
+            f"the critic scored {percent(ends['told'])} of true maps of the validation side above generated"
+        )
+        lost = "The critic learnt nothing: " if ends["told"] < GUESSED else "At the end "
+        said.append(f"{lost}{what} ones; a guess is 50 %.")
+    if "spread" in ends:
+        what = "generated maps of the validation side differ by"
+        lost = "Mode collapse: " if ends["spread"] < COLLAPSED else "No mode collapse: "
+        said.append(f"{lost}{what} {number(ends['spread'], 2)} of what true maps do.")
+    return said
 
 
 def scores_by_side(log: Mapping[str, np.ndarray]) -> dict[str, dict[str, Curve]]:
