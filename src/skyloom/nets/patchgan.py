@@ -141,17 +141,18 @@ class PatchGAN(nn.Module):
         sides = [(4, 1, 2)] * halvings + [(4, 1, 1)] * 2 if halvings else [(1, 0, 1)] * 3
         widths = [width * min(2**level, 8) for level in range(len(sides) - 1)] + [1]
         inputs = [in_channels + conditions, *widths[:-1]]
-        self.convs = nn.ModuleList(
+        convs = [
             PaddedConv(into, out, kernel, margin=margin, stride=stride, padding=padding)
             for into, out, (kernel, margin, stride) in zip(inputs, widths, sides, strict=True)
-        )
+        ]
+        for layer in convs:
+            nn.init.kaiming_normal_(layer.conv.weight, a=SLOPE)
+            nn.init.zeros_(layer.conv.bias)
+        self.convs = nn.ModuleList(convs)
         # As published, neither the first layer nor the scores are normalised.
         self.norms = nn.ModuleList(
             norm_of("none" if level == 0 else norm, out) for level, out in enumerate(widths[:-1])
         )
-        for layer in self.convs:
-            nn.init.kaiming_normal_(layer.conv.weight, a=SLOPE)
-            nn.init.zeros_(layer.conv.bias)
 
     def forward(self, maps: Tensor, conditions: Tensor) -> Tensor:
         """Return scores ``(B, 1, h, w)``, high for real.

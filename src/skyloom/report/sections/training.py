@@ -75,11 +75,9 @@ def failures(log: Mapping[str, np.ndarray]) -> list[str]:
             ends[name] = float(values[np.isfinite(values)][-1])
     said = []
     if "told" in ends:
-        what = (
-            f"the critic scored {percent(ends['told'])} of true maps of the validation side above generated"
-        )
+        what = f"the critic scored {percent(ends['told'])} of true maps above generated ones"
         lost = "The critic learnt nothing: " if ends["told"] < GUESSED else "At the end "
-        said.append(f"{lost}{what} ones; a guess is 50 %.")
+        said.append(f"{lost}{what} of the validation side; a guess is 50 %.")
     if "spread" in ends:
         what = "generated maps of the validation side differ by"
         lost = "Mode collapse: " if ends["spread"] < COLLAPSED else "No mode collapse: "
