@@ -147,7 +147,8 @@ class PatchGAN(nn.Module):
         ]
         for layer in convs:
             nn.init.kaiming_normal_(layer.conv.weight, a=SLOPE)
-            nn.init.zeros_(layer.conv.bias)
+            if layer.conv.bias is not None:
+                nn.init.zeros_(layer.conv.bias)
         self.convs = nn.ModuleList(convs)
         # As published, neither the first layer nor the scores are normalised.
         self.norms = nn.ModuleList(

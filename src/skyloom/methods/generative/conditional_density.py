@@ -164,4 +164,5 @@ class ConditionalDensity(NoisyLearner, FieldMethod):
         told = self.net(maps)
         conditions, mean = self.blocks(told), told[:, : self.out_features]
         z = noise((len(conditions), self.out_features * self.block**2))
-        return mean + self.joined(self.flow(conditions).transform.inv(z), mean.shape)
+        fields: Tensor = mean + self.joined(self.flow(conditions).transform.inv(z), mean.shape)
+        return fields
