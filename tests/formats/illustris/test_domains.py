@@ -177,6 +177,23 @@ def test_a_selection_has_no_corners():
     assert ring.std() < 0.03 * ring.mean()
 
 
+def test_a_cube_leaves_its_turned_corners_in_the_map():
+    """Turned by 45 degrees about the line of sight, a cube is a diamond: the corners of its map are empty."""
+    from skyloom.formats.illustris.domains import maps
+
+    axis = np.linspace(-1, 1, 40) * 60
+    grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
+    gas = {"Coordinates": grid, "Masses": np.ones(len(grid)), "SmoothingLength": np.full(len(grid), 4.0)}
+    c = np.sqrt(0.5)
+    look = Look(("Mgas",), 100.0, 50, 87.0, selection="cube")
+    image = maps({"gas": gas}, (0.0, 0.0, 0.0), [None, ((c, -c, 0), (c, c, 0), (0, 0, 1))], look, None)[:, 0]
+    inside = int((np.abs(axis) <= 50).sum())
+    assert image[0].sum() * 2.0**2 == pytest.approx(inside**3, rel=0.01)  # 40³ particles less those outside
+    x = np.abs(np.arange(50) + 0.5 - 25) * 2
+    diamond = x[:, None] + x[None, :]
+    assert image[1][diamond > 80].max() < 1e-6 < image[0][diamond > 80].min()
+
+
 def test_import_is_resumable_and_each_galaxy_is_made_once(tmp_path, monkeypatch):
     write(tmp_path / "output")
     reader, made = Illustris(path=str(tmp_path / "output"), snapshot=99, domains=["Mgas", "Z"], pixels=8), []
@@ -194,6 +211,7 @@ def test_errors_say_what_goes_together(tmp_path):
         ({"domains": ["H2"]}, "needs a model"),
         ({"objects": "regions"}, "regions need centres"),
         ({"width": -1.0}, "lengths above 0"),
+        ({"selection": "cube", "radius": 40.0}, "a cube has no radius"),
     ):
         with pytest.raises(UsageError, match=message):
             Illustris(path=str(tmp_path), **wrong)
