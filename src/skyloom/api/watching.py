@@ -77,6 +77,8 @@ def _picture(real: xr.Dataset, drawn: xr.Dataset) -> bytes:
         return drawn_alone(partial(fill_histograms, table, names), size=size, kind="png")
     from skyloom.report.figures.generated import side_by_side
 
-    fields = [(name, real[name].values, drawn[name].values, drawn[name].attrs) for name in names]
-    size = PAGE, 0.85 * len(names) + 0.3
+    # The mask of a detector, which is the same in all, shows nothing.
+    shown = [name for name in names if (real[name].values != real[name].values[0]).any()] or names
+    fields = [(name, real[name].values, drawn[name].values, drawn[name].attrs) for name in shown]
+    size = PAGE, 0.85 * len(fields) + 0.3
     return drawn_alone(lambda figure: side_by_side(figure, fields), size=size, kind="png")

@@ -160,5 +160,7 @@ def side_by_side(
                 title = kind if row == column == 0 else ""
                 image = field_map(values, axes[row, start + column], title=title, limits=limits)
         label = labelled(name, str(about.get("units", "")))
-        figure.colorbar(image, ax=list(axes[row]), label=label, fraction=0.02, pad=0.01)
+        bar = figure.colorbar(image, ax=list(axes[row]), fraction=0.02, pad=0.01)
+        bar.set_label(label, fontsize=7.5)
+        bar.ax.tick_params(labelsize=7.5)
     return figure
