@@ -124,41 +124,52 @@ def throw(
     n, M = len(species), len(position)
     charge, time = np.zeros((n, M), np.float32), np.zeros((n, M), np.float32)
     truth = np.zeros((n, 7))
-    _throw(rng, species.astype(np.int64), position, place, tank, middle, beam, charge, time, truth)
+    centre = np.cumsum(place, axis=0)[-1] / len(place)
+    _throw(rng, species.astype(np.int64), position, place, centre, tank, middle, beam, charge, time, truth)
     energy, zenith, azimuth = truth[:, :3].T
     return Thrown(charge, time, energy, zenith, azimuth, truth[:, 3:5], truth[:, 5], truth[:, 6])
 
 
 @compiled
-def _throw(rng, species, position, place, tank, middle, beam, charge, time, truth):  # type: ignore[no-untyped-def]
+def _throw(  # type: ignore[no-untyped-def]
+    rng, species, position, place, centre, tank, middle, beam, charge, time, truth
+):
+    # Loops, where NumPy has a word for them: the words take seconds to compile.
     sub, muon = np.empty((SPACE, 4)), np.empty((SPACE, 2))
     found = np.empty((4, len(place)))
     q, t = np.empty(len(position)), np.zeros(len(position))
-    response = np.array([beam.gain, beam.jitter])
-    centre = np.array([place[:, 0].mean(), place[:, 1].mean()])
+    response, core = np.empty(2), np.empty(2)
+    response[0], response[1] = beam.gain, beam.jitter
     for event in range(len(species)):
         for thrown in range(1, MOST_THROWN + 1):
             E = power_law(rng.random(), beam.e_min, beam.e_max, beam.slope)
             cosine = cosine_of(rng.random(), beam.cosine_least)
             azimuth = (2 * rng.random() - 1) * math.pi
             apart, angle = beam.core_radius * math.sqrt(rng.random()), 2 * math.pi * rng.random()
-            core = centre + apart * np.array([math.cos(angle), math.sin(angle)])
+            core[0] = centre[0] + apart * math.cos(angle)
+            core[1] = centre[1] + apart * math.sin(angle)
             frame = axes(math.acos(cosine), azimuth)
             n_sub, n_muon = shower(rng, species[event], E, cosine, sub, muon)
             if n_sub + n_muon == 0:
                 continue
             tank_light(rng, sub, n_sub, muon, n_muon, cosine, place, frame, core, found)
-            if found[0].sum() + 4 * found[2].sum() < 0.2 * beam.multiplicity:
+            particles = muons = 0.0
+            for i in range(len(place)):
+                particles += found[0, i]
+                muons += found[2, i]
+            if particles + 4 * muons < 0.2 * beam.multiplicity:
                 continue
             read_out(rng, found, E, cosine, position, tank, middle, frame, core, response, q, t)
             start = trigger(q, t, int(beam.multiplicity), beam.window)
             if math.isnan(start):
                 continue
-            t -= start
+            for k in range(len(t)):
+                t[k] -= start
             add_noise(rng, q, t, beam.noise, beam.before, beam.after)
-            charge[event] = q
-            time[event] = np.where(q > 0, t, 0.0)
+            for k in range(len(q)):
+                charge[event, k] = q[k]
+                time[event, k] = t[k] if q[k] > 0 else 0.0
             truth[event, 0], truth[event, 1], truth[event, 2] = E, math.acos(cosine), azimuth
-            truth[event, 3], truth[event, 4] = core
+            truth[event, 3], truth[event, 4] = core[0], core[1]
             truth[event, 5], truth[event, 6] = n_muon, thrown
             break
