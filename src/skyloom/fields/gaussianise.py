@@ -69,12 +69,12 @@ class Gaussianise(Transform):
     def forward(self, maps: Maps) -> tuple[Maps, Carry]:
         """Return normal scores, within five sd."""
         own, levels = self._relation()
-        return np.interp(maps, own, levels).astype(maps.dtype), {}
+        return np.asarray(np.interp(maps, own, levels), maps.dtype), {}
 
     def backward(self, maps: Maps, carry: Mapping[str, NDArray[Any]]) -> Maps:
         """Return values in the field's unit, within the range of the training maps."""
         own, levels = self._relation()
-        return np.interp(maps, levels, own).astype(maps.dtype)
+        return np.asarray(np.interp(maps, levels, own), maps.dtype)
 
     def _relation(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Strictly increasing values, and their levels."""
