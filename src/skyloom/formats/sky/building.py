@@ -90,13 +90,11 @@ def on_the_sky(
         width = expansion(seen, pixel, comoving=comoving)
         flux = _flux(values, str(ds[name].attrs["units"]), pixel, angle, seen, width)
     else:
-        line = _flux(values, str(ds[name].attrs["units"]), pixel, angle, seen, band)
-        if count == 1:
-            channels(1, band)
-            flux = line[None]
-        else:
-            flux = spectra(line * band, _velocity(ds), channels(count, band), dispersion=dispersion)
-            whole = float(np.abs(line).sum() * band)
+        edges = channels(count, band)
+        flux = _flux(values, str(ds[name].attrs["units"]), pixel, angle, seen, band)[None]
+        if count > 1:
+            whole = float(np.abs(flux).sum() * band)
+            flux = spectra(flux[0] * band, _velocity(ds), edges, dispersion=dispersion)
             kept = float(np.abs(flux).sum() * width / whole) if whole else 1.0
     sky = Sky(
         flux, width, float(np.degrees(angle)), centre, seen, bool(ds.attrs["periodic"]),
