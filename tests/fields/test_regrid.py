@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from skyloom import fields
-from skyloom.errors import UsageError
+from skyloom.errors import DataError, UsageError
 from skyloom.fields.project import cut
-from skyloom.fields.regrid import overlaps, regrid
+from skyloom.fields.regrid import add_coarse, overlaps, regrid
 
 RNG = np.random.default_rng(4)
 
@@ -84,3 +84,22 @@ def test_lazy_cubes_stay_lazy_and_short_floats_are_averaged_in_long_ones():
 def test_a_finer_grid_is_refused():
     with pytest.raises(UsageError, match=r"cells is 8, .* have 6 along z\n.*1 to 6"):
         regrid(cubes(np.ones((2, 6, 6, 6), np.float32)), 8)
+
+
+def test_a_coarse_field_keeps_the_means_of_blocks_on_the_grid_of_the_set():
+    values = RNG.lognormal(size=(2, 12, 12)).astype(np.float32)
+    ds = add_coarse(cubes(values), "density_coarse", of="density", cells=3)
+    coarse = ds["density_coarse"].values
+    blocks = values.reshape(2, 3, 4, 3, 4).mean(axis=(2, 4))
+    np.testing.assert_allclose(coarse, blocks.repeat(4, axis=1).repeat(4, axis=2), rtol=1e-5)
+    assert np.array_equal(ds["density"], values) and ds["density_coarse"].attrs["units"] == ""
+    assert fields.provenance(ds)["steps"][-1]["cells"] == 3
+    lazy = add_coarse(cubes(da.from_array(values)), "density_coarse", of="density", cells=3)
+    assert isinstance(lazy["density_coarse"].data, da.Array)
+    np.testing.assert_allclose(lazy["density_coarse"], coarse, rtol=1e-5)
+    with pytest.raises(UsageError, match="cannot have 5 cells"):
+        add_coarse(ds, "other", of="density", cells=5)
+    with pytest.raises(DataError, match="there is no field 'densty'"):
+        add_coarse(ds, "other", of="densty", cells=3)
+    with pytest.raises(DataError, match="a field 'density_coarse' already"):
+        add_coarse(ds, "density_coarse", of="density", cells=3)

@@ -75,6 +75,23 @@ def test_loss_of_pix2pix_by_hand(monkeypatch):
     assert moves["generator"].item() == pytest.approx(2 + 20)
 
 
+def test_perceptual_loss_by_hand():
+    """Features of a critic of one pixel, linear where all is positive: shares of what the target is ahead."""
+    method = made("pix2pix", l1=0.0, perceptual=3.0, critic={**CRITIC, "receptive_field": 1, "width": 1})
+    method.net = nn.Identity()
+    with torch.no_grad():
+        for conv, weights in zip(method.critic.convs, ([0.0, 0.5], [2.0, 2.0], [1.0, 1.0]), strict=True):
+            conv.conv.weight.copy_(torch.tensor(weights)[: conv.conv.in_channels, None, None])
+    maps, targets = torch.full((2, 1, 16, 16), 1.0), torch.full((2, 1, 16, 16), 4.0)
+    moves = method.play(maps.requires_grad_(), targets, generating=True)
+    # Layers see 0.5 of the target: |4 - 1| / 2, then twice that; their mean is 2.25.
+    assert moves["perceptual"].item() == pytest.approx(2.25)
+    fooled = nn.functional.softplus(-method.scores(maps)(maps)).mean()
+    assert moves["generator"].item() == pytest.approx(fooled.item() + 3 * 2.25)
+    moves["perceptual"].backward()  # the critic is not moved by it
+    assert all(weight.grad is None for weight in method.critic.parameters())
+
+
 def test_loss_of_cyclegan_by_hand(monkeypatch):
     """Generators that double and add one; maps that are constant, so that no shuffling is seen."""
     method = made("cyclegan", pool=0, cycle=10.0)

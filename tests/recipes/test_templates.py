@@ -137,6 +137,10 @@ OWN = {
     "galaxies-pix2pix": [
         f"data.source={GALAXIES}", "method.net.width=4", "method.net.depth=2", "method.critic.width=4",
     ],
+    "galaxies-superresolution": [
+        f"data.source={GALAXIES}", "data.coarse={HI_coarse: {of: HI, cells: 4}}",
+        "method.net.width=4", "method.net.depth=2", "method.critic.width=4",
+    ],
     "galaxies-cyclegan": [
         f"data.source={GALAXIES}", "method.net.width=4", "method.net.blocks=1", "method.critic.width=4",
     ],

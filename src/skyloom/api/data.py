@@ -16,6 +16,7 @@ from skyloom import fields, registry
 from skyloom.errors import DataError, nearest
 from skyloom.fields import store
 from skyloom.fields.project import cut
+from skyloom.fields.regrid import add_coarse
 from skyloom.fields.selection import balance, select
 from skyloom.runs import atomic_path
 
@@ -111,6 +112,21 @@ def samples(recipe: Recipe, *, progress: Progress | None = None) -> Samples:
 
 def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:
     """Return the folder of the recipe's field set, made now where it is not there yet."""
+    whole, coarse = _imported(recipe, progress=progress), recipe.data.coarse
+    if not coarse:
+        return whole
+    told = {name: own.model_dump() for name, own in coarse.items()}
+    folder = data_folder() / f"{recipe.data.source['name']}-{_digest([str(whole.name), told])}"
+    if not store_at(folder):
+        ds = store.open(whole)
+        for name, own in told.items():
+            ds = add_coarse(ds, name, **own)
+        store.write(ds, folder, progress=progress)
+    return folder
+
+
+def _imported(recipe: Recipe, *, progress: Progress | None) -> Path:
+    """The folder of the field set as its source and the cut have it."""
     source, maps = recipe.data.source, recipe.data.maps
     name = source["name"]
     if name in registry.names("simulator"):

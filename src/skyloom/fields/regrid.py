@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from skyloom.errors import UsageError
+from skyloom.errors import DataError, UsageError, nearest
 from skyloom.fields.convention import add_step, check
 
 
@@ -55,6 +55,49 @@ def regrid(ds: xr.Dataset, cells: int) -> xr.Dataset:
         data[name] = (field.dims, values, field.attrs)
     coarse = ds.drop_vars(list(ds.data_vars)).assign(data)
     coarse = add_step(coarse, {"step": "regrid", "cells": cells})
+    check(coarse)
+    return coarse
+
+
+def add_coarse(ds: xr.Dataset, name: str, *, of: str, cells: int) -> xr.Dataset:
+    """Add a field as seen with fewer cells a side, on the pixels of the set: constant within each new cell.
+
+    Args:
+        ds: A field set of maps ``(n, N, N)``; lazy values stay lazy.
+        name: Name of the new field.
+        of: The field that is averaged.
+        cells: New cells a side; ``N`` must be a multiple of them.
+
+    Returns:
+        The set with the field ``name``, in the unit of ``of``.
+
+    Raises:
+        DataError: There is no field ``of``, or ``name`` is taken.
+        UsageError: The cells do not divide the maps.
+
+    Example:
+        >>> from skyloom.fields import example
+        >>> ds = add_coarse(example(size=8), "T_b_coarse", of="T_b", cells=2)
+        >>> block = ds["T_b_coarse"].values[0, :4, :4]
+        >>> bool(np.ptp(block) == 0), bool(np.isclose(block.mean(), ds["T_b"].values[0, :4, :4].mean()))
+        (True, True)
+    """
+    if of not in ds:
+        raise DataError(f"there is no field {of!r} to average", hint=nearest(of, map(str, ds.data_vars)))
+    if name in ds:
+        raise DataError(f"the set has a field {name!r} already", hint="give the coarse one another name")
+    N = ds.sizes["x"]
+    if "z" in ds[of].dims or not 1 <= cells < N or N % cells:
+        raise UsageError(
+            f"the field {of!r} of dimensions {ds[of].dims} and {N} pixels a side cannot have {cells} cells",
+            hint="give a divisor of the side of maps, smaller than it",
+        )
+    values: Any = ds[of].data
+    for axis in (1, 2):
+        values = _averaged(values, axis, cells).repeat(N // cells, axis=axis)
+    about = {**ds[of].attrs, "long_name": f"{ds[of].attrs['long_name']}, {cells} cells a side"}
+    coarse = ds.assign({name: (ds[of].dims, values, about)})
+    coarse = add_step(coarse, {"step": "add_coarse", "name": name, "of": of, "cells": cells})
     check(coarse)
     return coarse
 

@@ -5,6 +5,11 @@ patches that sees the input beside the target, true or generated:
 
 .. math:: \lambda\,\langle |y - G(x)| \rangle + \ell_G\bigl(D(x, G(x))\bigr)
 
+With ``perceptual`` the maps are also compared as the critic sees them, by the features of all its layers
+(Larsen et al. 2016, arXiv:1512.09300; Wang et al. 2018, arXiv:1711.11585). From a coarse map of a field to
+the field itself that is adversarial super-resolution (SRGAN; Ledig et al. 2017, arXiv:1609.04802), whose own
+features, of a network for photographs, know nothing of the sky.
+
 An absolute error alone is least at the median of what the input leaves open, which is smooth. The published
 generator has no noise but its dropout, on also when it is used: with ``net.dropout`` and ``draws`` it has
 samples. How both players move in one step is told in `skyloom.methods.adversarial`.
@@ -52,6 +57,7 @@ class Pix2Pix(Adversarial, FieldMethod):
         critic: The critic of input and target together.
         loss: ``bce`` as published, ``least_squares``, ``hinge`` or ``wasserstein``.
         l1: λ, the weight of the absolute error.
+        perceptual: Weight of the absolute difference of the critic's features of true and generated maps.
         penalty: On the critic's slope: ``none``, ``interpolated`` or ``real``.
         penalty_weight: Its weight.
         smoothing: One-sided label smoothing.
@@ -61,7 +67,8 @@ class Pix2Pix(Adversarial, FieldMethod):
             with dropout off.
 
     Raises:
-        UsageError: The network gives no fields, or draws are asked of one without dropout.
+        UsageError: The network gives no fields, draws are asked of one without dropout, or ``perceptual`` of
+            a critic that shows no features.
 
     Example:
         >>> net, critic = {"name": "unet", "width": 4, "depth": 2}, {"name": "patchgan", "width": 4}
@@ -81,6 +88,7 @@ class Pix2Pix(Adversarial, FieldMethod):
         critic: PatchCritic = {"name": "patchgan"},  # noqa: B006 - read, never written
         loss: Loss = "bce",
         l1: float = 100.0,
+        perceptual: float = 0.0,
         penalty: Penalty = "none",
         penalty_weight: float = 10.0,
         smoothing: float = 0.0,
@@ -94,6 +102,7 @@ class Pix2Pix(Adversarial, FieldMethod):
             "critic": registry.resolve(critic, "critic"),
             "loss": loss,
             "l1": l1,
+            "perceptual": perceptual,
             "penalty": penalty,
             "penalty_weight": penalty_weight,
             "smoothing": smoothing,
@@ -102,11 +111,19 @@ class Pix2Pix(Adversarial, FieldMethod):
             "draws": draws,
         }
         super().__init__(in_channels, out_features, size, arguments)
-        if l1 < 0 or draws < 0:
-            raise UsageError(f"method 'pix2pix': l1 is {l1:g} and draws {draws}", hint="allowed: 0 or more")
-        self.l1, self.draws = l1, draws
+        if min(l1, perceptual, draws) < 0:
+            raise UsageError(
+                f"method 'pix2pix': l1 is {l1:g}, perceptual {perceptual:g} and draws {draws}",
+                hint="allowed: 0 or more",
+            )
+        self.l1, self.perceptual, self.draws = l1, perceptual, draws
         self.net = registry.build(net, "net", data=(in_channels, out_features, size))
         self.critic = registry.build(critic, "critic", data=(in_channels + out_features, 0, size))
+        if perceptual and not hasattr(self.critic, "features"):
+            raise UsageError(
+                f"method 'pix2pix': critic {registry.resolve(critic, 'critic')['name']!r} shows no features",
+                hint="use critic: {name: patchgan}, or leave out method.perceptual",
+            )
         if draws:
             self.noisy()
 
@@ -148,7 +165,26 @@ class Pix2Pix(Adversarial, FieldMethod):
             with frozen(self.critic):
                 fooled = generator_loss(self.loss, self.scores(maps)(fake))
             moves["generator"] = fooled + self.l1 * moves["l1"]
+            if self.perceptual:
+                moves["perceptual"] = self.unlike(maps, targets, fake)
+                moves["generator"] = moves["generator"] + self.perceptual * moves["perceptual"]
         return moves
+
+    def unlike(self, maps: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
+        """Return the mean absolute difference of the critic's features, over its layers, shape ``()``.
+
+        Args:
+            maps: Inputs, shape ``(B, C, H, W)``.
+            targets: True targets, shape ``(B, P, H, W)``.
+            fake: Generated ones.
+        """
+        nothing = maps.new_zeros(len(maps), 0)
+        with frozen(self.critic):
+            seen, wanted = (
+                self.critic.features(torch.cat((maps, fields), dim=1), nothing) for fields in (fake, targets)
+            )
+        layers = [(one - other.detach()).abs().mean() for one, other in zip(seen, wanted, strict=True)]
+        return torch.stack(layers).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``validation/loss``, ``validation/distance``, ``validation/spread`` and ``validation/told``."""

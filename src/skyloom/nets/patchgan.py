@@ -162,10 +162,15 @@ class PatchGAN(nn.Module):
             maps: Shape ``(B, C, H, W)``, standardised.
             conditions: Shape ``(B, P)``, standardised.
         """
+        scores: Tensor = self.convs[-1](self.features(maps, conditions)[-1])
+        return scores
+
+    def features(self, maps: Tensor, conditions: Tensor) -> list[Tensor]:
+        """Return what each layer but the last makes of maps, each ``(B, channels, h, w)``; as `forward`."""
         check_maps(maps, self.in_channels, None, "critic patchgan")
         constant = conditions[:, :, None, None].expand(-1, -1, *maps.shape[2:])
-        features = torch.cat((maps, constant), dim=1)
+        last, found = torch.cat((maps, constant), dim=1), []
         for conv, norm in zip(self.convs, self.norms, strict=False):
-            features = leaky_relu(norm(conv(features)), SLOPE)
-        scores: Tensor = self.convs[-1](features)
-        return scores
+            last = leaky_relu(norm(conv(last)), SLOPE)
+            found.append(last)
+        return found

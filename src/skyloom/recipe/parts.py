@@ -118,6 +118,22 @@ class Balance(Part):
     seed: Seed = 0
 
 
+class Coarse(Part):
+    """A field as seen with fewer cells a side.
+
+    Args:
+        of: The field that is averaged over the cells.
+        cells: Cells a side; the maps are a multiple of them.
+
+    Example:
+        >>> Coarse(of="HI", cells=8).cells
+        8
+    """
+
+    of: str
+    cells: Count
+
+
 class Data(Part):
     """Where the data come from and what the network sees of them.
 
@@ -127,6 +143,8 @@ class Data(Part):
         select: Samples to keep: a coordinate and the interval [low, high] that it must lie in, or, of a label
             with classes, the names of those to keep.
         balance: Equal numbers in each bin of a label; null to keep all.
+        coarse: Further fields, each one of the set averaged over coarser cells and constant within them: what
+            an instrument or a code of less resolution has. The way to a task of super-resolution.
         fields: The fields that the task needs, each with its transforms in order. The network sees all of
             them, but those that the task names as its ``targets``.
 
@@ -140,6 +158,7 @@ class Data(Part):
     maps: Maps | None = None
     select: dict[str, Choice] = {}
     balance: Balance | None = None
+    coarse: dict[str, Coarse] = {}
     fields: Annotated[dict[str, list[Transform]], Field(min_length=1)]
 
 
