@@ -51,7 +51,8 @@ def regrid(ds: xr.Dataset, cells: int) -> xr.Dataset:
         values: Any = field.data
         for side in sides:
             if side in field.dims and cells < ds.sizes[side]:
-                values = _averaged(values, field.dims.index(side), cells)
+                axis = field.dims.index(side)
+                values = _averaged(values, axis, overlaps(values.shape[axis], cells))
         data[name] = (field.dims, values, field.attrs)
     coarse = ds.drop_vars(list(ds.data_vars)).assign(data)
     coarse = add_step(coarse, {"step": "regrid", "cells": cells})
@@ -92,21 +93,26 @@ def add_coarse(ds: xr.Dataset, name: str, *, of: str, cells: int) -> xr.Dataset:
             f"the field {of!r} of dimensions {ds[of].dims} and {N} pixels a side cannot have {cells} cells",
             hint="give a divisor of the side of maps, smaller than it",
         )
-    values: Any = ds[of].data
-    for axis in (1, 2):
-        values = _averaged(values, axis, cells).repeat(N // cells, axis=axis)
+    weights, sides = overlaps(N, cells).repeat(N // cells, axis=0), ["y", "x"]
+    values = xr.apply_ufunc(
+        lambda maps: _averaged(_averaged(maps, -1, weights), -2, weights),
+        ds[of],
+        input_core_dims=[sides],
+        output_core_dims=[sides],
+        dask="parallelized",
+        output_dtypes=[np.result_type(ds[of].dtype, np.float32)],
+    )
     about = {**ds[of].attrs, "long_name": f"{ds[of].attrs['long_name']}, {cells} cells a side"}
-    coarse = ds.assign({name: (ds[of].dims, values, about)})
+    coarse = ds.assign({name: (ds[of].dims, values.data, about)})
     coarse = add_step(coarse, {"step": "add_coarse", "name": name, "of": of, "cells": cells})
     check(coarse)
     return coarse
 
 
-def _averaged(values: Any, axis: int, cells: int) -> Any:
-    """Return averages along one axis over ``cells`` equal parts."""
+def _averaged(values: Any, axis: int, weights: NDArray[np.float64]) -> Any:
+    """Return averages along one axis with weights ``(new, old)``."""
     dtype = np.result_type(values.dtype, np.float32)
-    weights = overlaps(values.shape[axis], cells).astype(dtype)
-    return np.moveaxis(np.tensordot(values.astype(dtype), weights, axes=(axis, 1)), -1, axis)
+    return np.moveaxis(np.tensordot(values.astype(dtype), weights.astype(dtype), axes=(axis, 1)), -1, axis)
 
 
 def overlaps(old: int, new: int, *, width: float | None = None) -> NDArray[np.float64]:
