@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,14 @@ class Samples:
         fields: Fields that the network sees, in the order of its channels; behind them those that it is to
             give.
         targets: How many of the fields the network is to give.
+        coarse: Fields that are averages of others, each with the field that it was made of.
     """
 
     reader: store.Reader
     rows: np.ndarray
     fields: tuple[str, ...]
     targets: int = 0
+    coarse: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -107,7 +109,8 @@ def samples(recipe: Recipe, *, progress: Progress | None = None) -> Samples:
     if recipe.data.balance is not None:
         settings = recipe.data.balance.model_dump()
         rows = rows[balance(reader.table.isel(sample=rows), **settings)]
-    return Samples(reader, rows, (*recipe.inputs, *recipe.targets), len(recipe.targets))
+    coarse = {name: own.of for name, own in recipe.data.coarse.items()}
+    return Samples(reader, rows, (*recipe.inputs, *recipe.targets), len(recipe.targets), coarse)
 
 
 def stored(recipe: Recipe, *, progress: Progress | None = None) -> Path:

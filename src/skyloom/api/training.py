@@ -228,10 +228,15 @@ def assign(recipe: Recipe, data: Samples) -> Split:
 
 
 def fingerprints(data: Samples) -> np.ndarray:
-    """Return a fingerprint of every sample in every field, shape ``(n, fields)``."""
-    blocks = [data.maps(data.rows[i : i + BLOCK]) for i in range(0, len(data.rows), BLOCK)]
+    """Return a fingerprint of every sample in every field, shape ``(n, fields)``.
+
+    In the place of a coarse field stands the one that it was made of: a few cells do not tell maps apart.
+    """
+    names = dict.fromkeys(data.coarse.get(name, name) for name in data.fields)
+    blocks = [data.rows[i : i + BLOCK] for i in range(0, len(data.rows), BLOCK)]
     return np.stack(
-        [np.concatenate([fingerprint(block[name]) for block in blocks]) for name in data.fields], axis=1
+        [np.concatenate([fingerprint(data.reader.read(name, rows)) for rows in blocks]) for name in names],
+        axis=1,
     )
 
 
