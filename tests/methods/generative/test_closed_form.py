@@ -15,7 +15,7 @@ import torch
 
 from skyloom.errors import UsageError
 from skyloom.methods.generative.denoising import Denoised, amplitudes, ddim, denoised, learnt, ode
-from skyloom.methods.generative.schedule import LEFT, Diffusion, Straight
+from skyloom.methods.generative.schedule import LEFT, Circle, Diffusion, Straight
 
 N = 4  # pixels of a 2 × 2 map
 MEAN = torch.tensor([1.0, -0.5, 0.25, 2.0], dtype=torch.float64)
@@ -80,10 +80,13 @@ def test_a_faint_mode_keeps_its_power_where_the_last_steps_are_short(spacing, ke
     assert float(ddim(denoise, schedule, one, steps=40, spacing=spacing)) == pytest.approx(factor)
 
 
+@pytest.mark.parametrize("path", ["straight", "circle"])
 @pytest.mark.parametrize(("order", "power"), [("euler", 1), ("heun", 2)])
-def test_the_flow_gives_the_gaussian_to_the_order_of_its_solver(order, power):
+def test_the_flow_gives_the_gaussian_to_the_order_of_its_solver(order, power, path):
+    denoise = partial(best, {"straight": Straight(), "circle": Circle()}[path])
+
     def error(steps):
-        mean, covariance = moments(lambda z: ode(partial(best, Straight()), z, steps=steps, order=order))
+        mean, covariance = moments(lambda z: ode(denoise, z, steps=steps, order=order, path=path))
         return float((covariance - COVARIANCE).abs().max() + (mean - MEAN).abs().max())
 
     coarse, fine = error(64), error(128)

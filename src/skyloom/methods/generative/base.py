@@ -137,7 +137,7 @@ class Denoising(NoisyLearner, Generative):
             )
         self.net = registry.build(arguments["net"], "denoiser", data=self.net_data)
         channels, _, size = self.net_data
-        self.colour = Colour(channels, size) if arguments.get("noise") == "coloured" else None
+        self.colour = Colour(channels, out_features, size) if arguments.get("noise") == "coloured" else None
 
     def on_fit_start(self) -> None:
         """Learn the colour of the noise from the data module of the training."""
@@ -160,14 +160,18 @@ class Denoising(NoisyLearner, Generative):
     def error(self, x_0: Tensor, conditions: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return the mean square error of the network's target, at the times of `noised`.
 
+        With coloured noise it is that of normalised maps, weighed alike at all scales; see `Colour`.
+
         Args:
             x_0: Maps, shape ``(B, C, H, W)``, standardised.
             conditions: Shape ``(B, P)``, standardised.
             generator: Source of times, noise and what is dropped; None for torch's own.
         """
+        x_0 = x_0 if self.colour is None else self.colour.normalised(x_0, conditions)
         x, t, wanted = noised(self.schedule, self.target, x_0, generator, self.colour)
         known = torch.rand(len(x_0), generator=generator, device=x_0.device) >= self.drop
-        return (self.given(x, t, conditions, known) - wanted).square().mean()
+        error = self.given(x, t, conditions, known) - wanted
+        return (error if self.colour is None else self.colour.whitened(error)).square().mean()
 
     def given(self, x: Tensor, t: Tensor, conditions: Tensor, known: Tensor) -> Tensor:
         """Return the target as the network sees it; with coloured noise it adds to that of a Gaussian field.
@@ -250,4 +254,5 @@ class Denoising(NoisyLearner, Generative):
             walked = self.walk(
                 self.denoiser(conditions, self.guidance), x, steps=steps, generator=generator, done=done
             )
+            walked = walked if self.colour is None else self.colour.restored(walked, conditions)
             return self.decoded(walked)

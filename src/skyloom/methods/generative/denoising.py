@@ -11,6 +11,7 @@ A **denoiser** is any function ``(x, t) -> Denoised``: a trained network, or a f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -219,16 +220,21 @@ def ode(
     *,
     steps: int,
     order: Literal["euler", "heun"] = "heun",
+    path: Literal["straight", "circle"] = "straight",
     done: Step | None = None,
 ) -> Tensor:
-    """Walk the straight-path flow ``dx/dt = noise - x_0`` from ``t`` = 1 to 0.
+    """Walk a flow from ``t`` = 1 to 0.
+
+    Its speed ``dx/dt`` is ``noise - x_0`` along the straight path, and ``pi/2 (alpha noise - sigma x_0)``
+    along the circle.
 
     Args:
-        denoise: The denoiser, for the schedule ``Straight``.
+        denoise: The denoiser, for the schedule ``Straight`` or ``Circle``.
         x: Noise, shape ``(B, C, H, W)``.
         steps: Steps, equal in time.
         order: ``euler``, one call of the denoiser a step; ``heun``, two (one in the last), and an error that
             falls as the square of the step.
+        path: The schedule.
         done: Called with (steps done, steps) after each.
 
     Returns:
@@ -237,7 +243,10 @@ def ode(
 
     def speed(x: Tensor, t: float) -> Tensor:
         x_0, noise = denoise(x, torch.full((len(x),), t, dtype=x.dtype, device=x.device))
-        return noise - x_0
+        if path == "straight":
+            return noise - x_0
+        angle = 0.5 * math.pi
+        return angle * (math.cos(angle * t) * noise - math.sin(angle * t) * x_0)
 
     for k in range(steps):
         t, s = 1 - k / steps, 1 - (k + 1) / steps

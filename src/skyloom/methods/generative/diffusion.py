@@ -72,7 +72,7 @@ class Diffusion(DDPM):
         size: Side length of the maps, pixels.
         net: The denoiser.
         noise: Where the path begins: ``white`` noise, or ``coloured`` as a Gaussian field with the power and
-            cross spectra of the train side.
+            cross spectra that the train side has at these conditions, hidden ones or not.
         prediction: What it learns: the ``velocity`` or the ``noise``.
         schedule: ``cosine`` or ``linear``; either ends with less than 0.1 % of the map.
         noise_steps: Steps of the schedule.

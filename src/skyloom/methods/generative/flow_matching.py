@@ -1,6 +1,7 @@
 """Flow matching: straight paths from noise to maps, followed as an ordinary differential equation.
 
-Lipman et al. 2022, arXiv:2210.02747; Liu et al. 2022, arXiv:2209.03003.
+Lipman et al. 2022, arXiv:2210.02747; Liu et al. 2022, arXiv:2209.03003. From noise of the colour of the maps
+the path is a quarter of a circle, along which a Gaussian field stays what it is; see `Colour` and `Circle`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from skyloom import registry
 from skyloom.methods.generative.base import DenoiserNet, Denoising, Noise
-from skyloom.methods.generative.denoising import Denoiser, Generators, Step, ode
-from skyloom.methods.generative.schedule import Straight
+from skyloom.methods.generative.denoising import Denoiser, Generators, Step, Target, ode
+from skyloom.methods.generative.schedule import Circle, Schedule, Straight
 
 
 class FlowMatching(Denoising):
@@ -24,7 +25,7 @@ class FlowMatching(Denoising):
         size: Side length of the maps, pixels.
         net: The denoiser; it learns the speed along the path.
         noise: Where the path begins: ``white`` noise, or ``coloured`` as a Gaussian field with the power and
-            cross spectra of the train side.
+            cross spectra that the train side has at these conditions, hidden ones or not.
         drop: Share of the training in which conditions are hidden, for guidance.
         steps: Steps of the sampler.
         solver: ``heun`` (two calls of the network a step) or ``euler`` (one).
@@ -63,7 +64,10 @@ class FlowMatching(Denoising):
             "solver": solver,
             "guidance": guidance,
         }
-        super().__init__(in_channels, out_features, size, arguments, schedule=Straight(), target="flow")
+        path: tuple[Schedule, Target] = (
+            (Circle(), "velocity") if noise == "coloured" else (Straight(), "flow")
+        )
+        super().__init__(in_channels, out_features, size, arguments, schedule=path[0], target=path[1])
         self.solver = solver
 
     def walk(
@@ -76,4 +80,5 @@ class FlowMatching(Denoising):
         done: Step | None,
     ) -> Tensor:
         """Solve the equation of the flow."""
-        return ode(denoise, x, steps=steps, order=self.solver, done=done)
+        path: Literal["straight", "circle"] = "straight" if self.colour is None else "circle"
+        return ode(denoise, x, steps=steps, order=self.solver, path=path, done=done)

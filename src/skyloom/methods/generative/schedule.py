@@ -143,5 +143,30 @@ class Straight(Schedule):
         return u
 
 
+class Circle(Schedule):
+    """A quarter of a circle: map and noise of one variance keep it at all times (arXiv:2209.15571).
+
+    Where noise has the spectra of the maps the best speed of a Gaussian field is zero, so that no step of a
+    sampler, however long, changes it.
+
+    Example:
+        >>> t = torch.tensor([0.0, 0.5])
+        >>> [round(value, 3) for value in (Circle().alpha(t) ** 2).tolist()]
+        [1.0, 0.5]
+    """
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """Return ``cos(pi t / 2)``."""
+        return torch.cos(0.5 * math.pi * t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """Return ``sin(pi t / 2)``."""
+        return torch.sin(0.5 * math.pi * t)
+
+    def times(self, u: Tensor) -> Tensor:
+        """Return the uniform numbers themselves."""
+        return u
+
+
 def _cosine(t: Tensor) -> Tensor:
     return torch.cos((t + _OFFSET) / (1 + _OFFSET) * math.pi / 2) ** 2
