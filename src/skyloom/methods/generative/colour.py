@@ -159,7 +159,8 @@ def _features(conditions: Tensor) -> Tensor:
 
 
 def _modes(maps: Tensor) -> Tensor:
-    return torch.fft.rfft2(maps, norm="ortho")
+    modes: Tensor = torch.fft.rfft2(maps, norm="ortho")
+    return modes
 
 
 def _maps(modes: Tensor, like: Tensor) -> Tensor:
