@@ -88,7 +88,7 @@ def refuse_what_cannot_be_undone(pipelines: Mapping[str, Sequence[Mapping[str, A
         Traceback (most recent call last):
         skyloom.errors.UsageError: transform 'remove_mean' of field 'T_b' takes mean out of each map; a
         generated map has none to put back
-          → use transforms that are the same for all maps: asinh, log10, min_max, standardise
+          → use transforms that are the same for all maps: asinh, gaussianise, log10, min_max, standardise
     """
     kinds: dict[str, Any] = {name: registry.get(name, "transform") for name in registry.names("transform")}
     shared = sorted(name for name, kind in kinds.items() if not kind.carries)
