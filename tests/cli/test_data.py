@@ -52,10 +52,15 @@ def test_import_hands_over_format_and_options(api: Any, skyloom_command: Command
         "redshift=[7, 8]",
         "--dtype",
         "float32",
+        "--shard-size",
+        "16",
+        "--scheduler",
+        "tcp://host:8786",
         "-q",
     ]
     assert skyloom_command(*words).exit_code == 0
     options = {"format": "pandas_pickle", "options": {"redshift": [7, 8]}}
+    options |= {"shard_size": 16, "workers": None, "scheduler": "tcp://host:8786"}
     options |= {"dtype": "float32", "progress": "quiet"}
     assert api.calls == [("import_", (Path("maps.pkl.gz"), Path("out")), options)]
 

@@ -1,7 +1,8 @@
 """Trainings for the tests, here or in another process: small, with everything on that draws or averages.
 
 As a script: ``worker.py serve`` reads one JSON object a line, forks a process that trains as it says, and
-answers with its number; ``worker.py once JSON`` trains in this process (under torchrun, in each).
+answers with its number; ``worker.py each FILE`` forks a process for each request of a JSON list, one after
+another (under torchrun, as many at a time as there are ranks).
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import atexit
 import functools
 import json
 import os
+import signal
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +58,38 @@ def data(settings: Train) -> MapDataModule:
     return MapDataModule(*field_set(), settings)
 
 
-def train(folder: str, *, resume: bool = False, net: dict[str, Any] | None = None, **settings: Any) -> Fitted:
-    """Train in a folder; ``net`` and ``settings`` change what is said here."""
+def train(
+    folder: str,
+    *,
+    resume: bool = False,
+    net: dict[str, Any] | None = None,
+    die: int | None = None,
+    **settings: Any,
+) -> Fitted:
+    """Train in a folder; ``net`` and ``settings`` change what is said here, ``die`` is the last step."""
     usual = {"epochs": 4, "batch_size": 8, "ema": 0.9, "log_every": 3, "checkpoint_every": 5}
     wanted = Train(**usual | {"augment": ["roll", "flip", "turn"]} | settings)
     torch.manual_seed(0)
     net = {"name": "resnet", "width": 4, "blocks": [1], "dropout": 0.2} | (net or {})
     method = registry.build({"name": "moments", "net": net}, "method", data=(1, 1, SIZE))
+    if die is not None:
+        method.training_step = deadly(method, die)
     return fit(method, data(wanted), wanted, RunFolder(folder), resume=resume, progress="quiet")
+
+
+def deadly(method: Any, last: int) -> Callable[[Any, int], Any]:
+    """Return the method's step, which kills its process in the one of that number."""
+    step = method.training_step
+
+    def training_step(batch: Any, batch_idx: int) -> Any:
+        if method.global_step == last - 1:
+            # All or none: one that stayed alone would wait for the others.
+            torch.distributed.barrier()
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(batch, batch_idx)
+
+    return training_step
 
 
 def attempt(request: dict[str, Any]) -> int:
@@ -71,6 +99,22 @@ def attempt(request: dict[str, Any]) -> int:
     except SkyloomError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    return 0
+
+
+def each(requests: list[dict[str, Any]]) -> int:
+    """Fork a process for each request, the imports paid once; return 1 where one did not end as it should."""
+    # Torchrun's own store remembers the addresses of those that died: each time a new one is needed.
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+    for request in requests:
+        os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
+        child = os.fork()
+        if child == 0:
+            os._exit(attempt(request))
+        _, status = os.waitpid(child, 0)
+        print(f"{request['folder']}: {os.waitstatus_to_exitcode(status)}", flush=True)
+        if (status == 0) == ("die" in request):
+            return 1
     return 0
 
 
@@ -95,4 +139,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     else:
-        sys.exit(attempt(json.loads(Path(sys.argv[2]).read_text())))
+        sys.exit(each(json.loads(Path(sys.argv[2]).read_text())))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skyloom import formats, registry
 from skyloom.api.progress import counting
-from skyloom.errors import FormatError, UsageError
+from skyloom.errors import DataError, FormatError, MissingDependencyError, UsageError
 from skyloom.fields import store
 from skyloom.fields.packing import pack
 from skyloom.formats import doctor
@@ -18,6 +21,7 @@ from skyloom.formats.inspect import Summary, summarise
 if TYPE_CHECKING:
     from skyloom.recipe import Recipe
 
+ANSWERS_WITHIN = 20  #: seconds, a Dask scheduler
 PUBLISHED_SIZE = 128  #: of the maps of the published networks, pixels
 
 
@@ -66,9 +70,14 @@ def import_(
     format: str | None = None,
     options: dict[str, Any] | None = None,
     dtype: str | None = None,
+    shard_size: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     progress: str | None = None,
 ) -> Path:
     """Read a native file and write it as a field set.
+
+    A worker that dies does no harm: its shard is written again by another, each whole or not at all.
 
     Args:
         path: File or folder.
@@ -76,14 +85,47 @@ def import_(
         format: Name of the reader; found by looking if not given.
         options: Arguments of the reader.
         dtype: ``float16`` or ``float32``; the file's own if not given.
+        shard_size: Samples a shard; shards of about 128 MB if not given.
+        workers: Shards made at once; as many as the cluster has threads if not given, one without a cluster.
+        scheduler: Address of a Dask scheduler, ``tcp://host:8786``; its workers must see both folders.
         progress: ``quiet`` for no bar.
 
     Returns:
         ``folder``.
+
+    Raises:
+        MissingDependencyError: There is a scheduler, and the extra ``distributed`` is not installed.
+        DataError: The scheduler does not answer.
     """
-    with counting("shards", progress) as count:
-        store.write(formats.read(path, format=format, **(options or {})), folder, dtype=dtype, progress=count)
+    ds = formats.read(path, format=format, **(options or {}))
+    with _cluster(scheduler) as threads, counting("shards", progress) as count:
+        store.write(
+            ds, folder, dtype=dtype, shard_size=shard_size, workers=workers or threads, progress=count
+        )
     return folder
+
+
+@contextmanager
+def _cluster(scheduler: str | None) -> Iterator[int]:
+    """Let a Dask cluster compute what is lazy; yields how many threads it has, 1 without a cluster."""
+    if scheduler is None:
+        yield 1
+        return
+    if find_spec("distributed") is None:
+        raise MissingDependencyError(
+            "a Dask scheduler needs the package distributed", hint="pip install 'skyloom[distributed]'"
+        )
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=ANSWERS_WITHIN)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the Dask scheduler {scheduler} does not answer ({error})",
+            hint="start one with: dask scheduler, and workers with: dask worker ADDRESS",
+        ) from error
+    with client:
+        yield max(1, sum(client.nthreads().values()))
 
 
 def import_weights(

@@ -125,6 +125,18 @@ def import_(
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="float16 or float32.", show_default="the file's own")
     ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option("--shard-size", min=1, help="Samples a shard.", show_default="128 MB a shard"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Shards made at once.", show_default="1, or the cluster's"),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers do the work."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Turn a native file into a field-set folder."""
@@ -132,7 +144,17 @@ def import_(
     from skyloom import api
 
     style = progress_style(quiet)
-    made = api.import_(path, out, format=format_name, options=options, dtype=dtype, progress=style)
+    made = api.import_(
+        path,
+        out,
+        format=format_name,
+        options=options,
+        dtype=dtype,
+        shard_size=shard_size,
+        workers=workers,
+        scheduler=scheduler,
+        progress=style,
+    )
     console.path("field set", made)
 
 
