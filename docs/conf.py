@@ -5,9 +5,10 @@ from importlib.metadata import version as installed
 project = "Skyloom"
 author = "The Skyloom developers"
 release = installed("skyloom")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 html_theme = "furo"
-exclude_patterns = ["_build"]
+nb_execution_mode = "off"  # scripts/run_tutorials.py runs them and keeps what came out
+exclude_patterns = ["_build", "tutorials/*.md"]  # the text of the notebooks
 suppress_warnings = ["myst.xref_missing"]

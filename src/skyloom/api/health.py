@@ -15,6 +15,8 @@ OPTIONAL = {
     "distributed": "importing on a cluster",
     "zarr": "export to Zarr",
     "tensorboard": "the tracker 'tensorboard'",
+    "optuna": "sweeps",
+    "onnxruntime": "export to ONNX",
 }
 
 
