@@ -231,5 +231,11 @@ def test_of_the_logarithm_a_unit_drops_out_and_a_power_is_a_factor() -> None:
     linear = CoherenceSpectrum(bins=4).compute(x, x + y, 16.0, True, ("", ""))["r"].values
     log = CoherenceSpectrum(bins=4, log=True).compute(10**x, 3 * 10 ** (x + y), 16.0, True, ("mK", ""))
     np.testing.assert_allclose(log["log_r"].values, linear, rtol=1e-9)
-    with pytest.raises(DataError, match="power_spectrum: the logarithm is asked for and the smallest"):
+    # A map with a value that has no logarithm has no spectrum; the others keep theirs.
+    mixed = 10**x
+    mixed[1, 3, 4] = 0.0
+    rows = statistic.compute(mixed, 16.0, True, "mK")["log_power"].values
+    assert np.isnan(rows[1]).all()
+    np.testing.assert_allclose(rows[[0, 2]], plain[[0, 2]], rtol=1e-9)
+    with pytest.raises(DataError, match="no map is positive everywhere"):
         statistic.compute(x, 16.0, True, "mK")

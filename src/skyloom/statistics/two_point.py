@@ -255,12 +255,13 @@ class PowerSpectrum(_Binned, MapStatistic):
             ``k``; bins without a mode are left out.
 
         Raises:
-            DataError: The logarithm is asked for and a value is not positive.
+            DataError: The logarithm is asked for and no map is positive everywhere; one that is not has NaN.
         """
-        dims = spatial_dims(maps)
+        dims, known = spatial_dims(maps), np.ones(len(maps), bool)
         if self.log:
-            maps, units = _logarithm(maps, "power_spectrum"), ""
+            (maps, known), units = _logarithm(maps, "power_spectrum"), ""
         spectrum = power_spectrum(maps, box, periodic=periodic, bins=self.bins, dims=dims)
+        spectrum.power[~known] = np.nan
         unit = product_unit([units, units], box_unit, dims)
         of = ("log_power", "power spectrum of the logarithm") if self.log else ("power", "power spectrum")
         return _labelled(of[0], spectrum.power, spectrum, unit, of[1], box_unit, self.largest(maps, box))
@@ -348,24 +349,31 @@ class CoherenceSpectrum(_Binned, PairStatistic):
             without a mode are left out.
 
         Raises:
-            DataError: Logarithms are asked for and a value is not positive.
+            DataError: Logarithms are asked for and no map is positive everywhere; one that is not has NaN.
         """
-        dims = spatial_dims(first)
+        dims, known = spatial_dims(first), np.ones(len(first), bool)
         if self.log:
-            first, second = (_logarithm(maps, "coherence") for maps in (first, second))
+            (first, one), (second, other) = (_logarithm(maps, "coherence") for maps in (first, second))
+            known = one & other
         result = coherence(first, second, box, periodic=periodic, bins=self.bins, dims=dims)
+        result.r[~known] = np.nan
         of = ("log_r", "coherence of the logarithms") if self.log else ("r", "coherence")
         return _labelled(of[0], result.r, result, "", of[1], box_unit, self.largest(first, box))
 
 
-def _logarithm(maps: Array, what: str) -> Array:
-    """Return decimal logarithms; DataError where there are none."""
-    if not (maps > 0).all():
+def _logarithm(maps: Array, what: str) -> tuple[Array, Array]:
+    """Return decimal logarithms, and which maps have one: those that are positive everywhere.
+
+    Raises:
+        DataError: None has.
+    """
+    known = (maps > 0).all(axis=tuple(range(1, maps.ndim)))
+    if not known.any():
         raise DataError(
-            f"{what}: the logarithm is asked for and the smallest value is {maps.min():g}",
-            hint="leave out log, or give a field that is positive everywhere",
+            f"{what}: the logarithm is asked for and no map is positive everywhere",
+            hint="leave out log, or give another field",
         )
-    return np.asarray(np.log10(maps))
+    return np.log10(maps, out=np.zeros_like(maps), where=known.reshape(-1, *[1] * (maps.ndim - 1))), known
 
 
 def _labelled(
