@@ -22,7 +22,7 @@ data:
 split: {{by: group, fractions: {{train: 0.6, validation: 0.1, test: 0.3}}, seed: 1}}
 task: {{name: emulate, parameters: [log_energy], samples: 90}}
 method: {{name: density_flow, splines: 1, hidden: [16]}}
-train: {{epochs: 12, batch_size: 32, threads: 1, optimiser: {{name: adam, lr: 1.0e-2}}}}
+train: {{epochs: 12, draw_every: 12, batch_size: 32, threads: 1, optimiser: {{name: adam, lr: 1.0e-2}}}}
 """
 
 
@@ -64,6 +64,15 @@ def test_a_table_is_judged_at_real_and_at_even_conditions(run):
         middle = table["condition"].mean("range")
         assert float(middle.sel(labels="uniform")) > float(middle.sel(labels="real")) + 0.05
     assert not (run / "evaluate/test/examples.nc").exists()
+
+
+def test_events_are_drawn_while_it_trains_at_conditions_of_the_validation_side(run):
+    assert (run / "samples/epoch_0012.png").stat().st_size > 0
+    with xr.open_dataset(run / "samples/epoch_0012.nc", engine="h5netcdf") as drawn:
+        # log10 nHit is half of log E with a scatter of 0.1, at the energies of 30 real events
+        assert drawn.sizes["sample"] == 1000 and len(np.unique(drawn["log_energy"])) == 30
+        gap = np.log10(drawn["nHit"].values.ravel()) - 0.5 * drawn["log_energy"].values
+    assert abs(gap.mean()) < 0.05 and gap.std() < 0.25
 
 
 def test_the_page_shows_histograms_and_moments(run):
