@@ -75,6 +75,20 @@ def test_loss_of_pix2pix_by_hand(monkeypatch):
     assert moves["generator"].item() == pytest.approx(2 + 20)
 
 
+def test_a_target_of_another_map_counts_as_half_of_what_is_false():
+    """Scores are the mean of target over input: true 1; fake 3; of another map 2 and 1/2."""
+    method = made("pix2pix", loss="least_squares", mismatched=True)
+    for part in ("net", "critic"):
+        delattr(method, part)  # a module cannot be replaced by a function
+    method.net = lambda x: 3 * x
+    method.critic = lambda seen, _: (seen[:, 1:] / seen[:, :1]).mean((1, 2, 3))[:, None]
+    maps = torch.tensor([1.0, 2.0])[:, None, None, None].expand(2, 1, 16, 16)
+    moves = method.play(maps, maps, generating=False)
+    false = (3**2 + 3**2 + 2**2 + 0.5**2) / 4
+    assert moves["critic"].item() == pytest.approx((0 + false) / 2)
+    assert moves["score_wrong"].item() == pytest.approx(1.25)
+
+
 def test_perceptual_loss_by_hand():
     """Features of a critic of one pixel, linear where all is positive: shares of what the target is ahead."""
     method = made("pix2pix", l1=0.0, perceptual=3.0, critic={**CRITIC, "receptive_field": 1, "width": 1})

@@ -243,7 +243,13 @@ class Adversarial(Learner):
         return loss, loss
 
     def judge(
-        self, critic: Critic, real: Tensor, fake: Tensor, *, on_real: Tensor | None = None
+        self,
+        critic: Critic,
+        real: Tensor,
+        fake: Tensor,
+        *,
+        on_real: Tensor | None = None,
+        wrong: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the critic's part of a step: its loss with the penalty, and its mean scores.
 
@@ -252,10 +258,17 @@ class Adversarial(Learner):
             real: Shape ``(B, C, H, W)``.
             fake: The same, cut from the generator here.
             on_real: Scores of the real maps, where they are known already.
+            wrong: Other maps that are no real ones here, as many; their scores count as much as those of the
+                generated ones, and both together as much as those of the real ones.
         """
         fake = fake.detach()
         on_real, on_fake = critic(real) if on_real is None else on_real, critic(fake)
-        loss = critic_loss(self.loss, on_real, on_fake, self.smoothing)
+        told: dict[str, Tensor] = {}
+        on_false = on_fake
+        if wrong is not None:
+            on_wrong = critic(wrong)
+            told, on_false = {"score_wrong": on_wrong.mean()}, torch.cat((on_fake, on_wrong))
+        loss = critic_loss(self.loss, on_real, on_false, self.smoothing)
         if self.penalty != "none" and self.penalty_weight:
             steep = (
                 interpolated_penalty(critic, real, fake)
@@ -263,7 +276,7 @@ class Adversarial(Learner):
                 else real_penalty(critic, real)
             )
             loss = loss + self.penalty_weight * steep
-        return {"critic": loss, "score_real": on_real.mean(), "score_fake": on_fake.mean()}
+        return {"critic": loss, "score_real": on_real.mean(), "score_fake": on_fake.mean(), **told}
 
     def configure_optimizers(self) -> Any:
         """Return one optimiser of two groups: the generators' weights, and the critics' at their own rate."""

@@ -10,6 +10,10 @@ With ``perceptual`` the maps are also compared as the critic sees them, by the f
 the field itself that is adversarial super-resolution (SRGAN; Ledig et al. 2017, arXiv:1609.04802), whose own
 features, of a network for photographs, know nothing of the sky.
 
+With ``mismatched`` the critic is also shown the target of another map beside the input, as a map that is
+not true (Reed et al. 2016, arXiv:1605.05396). Where the input tells nearly all of the target, translations
+are soon too good for a critic that has seen no other false maps, and it forgets what it knew.
+
 An absolute error alone is least at the median of what the input leaves open, which is smooth. The published
 generator has no noise but its dropout, on also when it is used: with ``net.dropout`` and ``draws`` it has
 samples. How both players move in one step is told in `skyloom.methods.adversarial`.
@@ -57,6 +61,7 @@ class Pix2Pix(Adversarial, FieldMethod):
         critic: The critic of input and target together.
         loss: ``bce`` as published, ``least_squares``, ``hinge`` or ``wasserstein``.
         l1: λ, the weight of the absolute error.
+        mismatched: Whether targets of other maps of the batch count as false for the critic, too.
         perceptual: Weight of the absolute difference of the critic's features of true and generated maps.
         penalty: On the critic's slope: ``none``, ``interpolated`` or ``real``.
         penalty_weight: Its weight.
@@ -88,6 +93,7 @@ class Pix2Pix(Adversarial, FieldMethod):
         critic: PatchCritic = {"name": "patchgan"},  # noqa: B006 - read, never written
         loss: Loss = "bce",
         l1: float = 100.0,
+        mismatched: bool = False,
         perceptual: float = 0.0,
         penalty: Penalty = "none",
         penalty_weight: float = 10.0,
@@ -102,6 +108,7 @@ class Pix2Pix(Adversarial, FieldMethod):
             "critic": registry.resolve(critic, "critic"),
             "loss": loss,
             "l1": l1,
+            "mismatched": mismatched,
             "perceptual": perceptual,
             "penalty": penalty,
             "penalty_weight": penalty_weight,
@@ -116,7 +123,7 @@ class Pix2Pix(Adversarial, FieldMethod):
                 f"method 'pix2pix': l1 is {l1:g}, perceptual {perceptual:g} and draws {draws}",
                 hint="allowed: 0 or more",
             )
-        self.l1, self.perceptual, self.draws = l1, perceptual, draws
+        self.l1, self.perceptual, self.draws, self.mismatched = l1, perceptual, draws, mismatched
         self.net = registry.build(net, "net", data=(in_channels, out_features, size))
         self.critic = registry.build(critic, "critic", data=(in_channels + out_features, 0, size))
         if perceptual and not hasattr(self.critic, "features"):
@@ -159,7 +166,8 @@ class Pix2Pix(Adversarial, FieldMethod):
         """Return both players' losses on a batch; see `Adversarial.play`."""
         with torch.set_grad_enabled(generating and torch.is_grad_enabled()):
             fake = self.net(maps)
-        moves = self.judge(self.scores(maps), targets, fake)
+        wrong = targets.roll(1, 0) if self.mismatched else None
+        moves = self.judge(self.scores(maps), targets, fake, wrong=wrong)
         if generating:
             moves["l1"] = (fake - targets).abs().mean()
             with frozen(self.critic):
