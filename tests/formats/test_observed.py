@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from skyloom import fields, formats
+from skyloom import api, fields, formats, recipe
 from skyloom.errors import DataError, UsageError
 from skyloom.fields import store
 from skyloom.formats.observed import Observed
@@ -67,3 +67,26 @@ def test_what_cannot_be_is_refused(boxes):
         Observed(path=str(boxes), steps=["wedge"], field="Tb").read()
     with pytest.raises(DataError, match=r"'a' has redshift 0.0, allowed: above 0"):
         Observed(path=str(boxes), steps=["wedge"], redshift=0.0).read()
+
+
+def test_a_recipe_cuts_maps_from_cubes_that_were_observed(boxes, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKYLOOM_DATA", str(tmp_path / "data"))
+    text = f"""
+recipe: 1
+name: seen
+data:
+  source: {{name: observed, path: {boxes}, steps: [wedge, {{name: interferometer, hours: 100}}]}}
+  maps: {{cut: slice, axis: [z], count: 2}}
+  fields: {{T_b_seen: [standardise], T_b: [standardise]}}
+split: {{by: group, fractions: {{train: 0.6, validation: 0.2, test: 0.2}}, seed: 1}}
+task: {{name: translate, inputs: [T_b_seen], targets: [T_b]}}
+method: {{name: regression, net: {{name: unet}}}}
+"""
+    (tmp_path / "seen.yaml").write_text(text)
+    data = api.samples(recipe.load(tmp_path / "seen.yaml"))
+    assert data.inputs == ("T_b_seen",) and data.fields == ("T_b_seen", "T_b")
+    maps = data.maps(np.arange(4))
+    cubes = formats.read(boxes, format="observed", steps=["wedge", {"name": "interferometer", "hours": 100}])
+    for name in data.fields:
+        layers = {tuple(layer.ravel().round(4)) for layer in cubes[name].values[0]}
+        assert all(tuple(one.ravel().round(4)) in layers for one in maps[name][:2])
