@@ -30,6 +30,7 @@ def test_every_default_is_written_out(recipe_file: Write, minimal: str) -> None:
         "maps": None,
         "select": {},
         "balance": None,
+        "coarse": {},
         "fields": {"T_b": [{"name": "plain"}]},
     }
     assert resolved["split"] == {"by": "group", "fractions": {"train": 0.5, "test": 0.5}, "seed": 0}
