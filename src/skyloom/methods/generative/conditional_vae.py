@@ -21,13 +21,13 @@ from torch import Tensor
 
 from skyloom import registry
 from skyloom.errors import UsageError
-from skyloom.methods.base import FieldMethod, Net, NoisyLearner
+from skyloom.methods.base import FieldMethod, Net
 from skyloom.methods.generative.denoising import gaussian
-from skyloom.methods.generative.vae import evidence, gaussian_of
+from skyloom.methods.generative.vae import Bounded, evidence, gaussian_of
 from skyloom.methods.regression import check_gives_fields
 
 
-class ConditionalVAE(NoisyLearner, FieldMethod):
+class ConditionalVAE(Bounded, FieldMethod):
     """Variational autoencoder from fields to fields.
 
     Logged in validation are ``error``, the mean square error of the target with its own noise, and ``kl``,
@@ -100,26 +100,11 @@ class ConditionalVAE(NoisyLearner, FieldMethod):
     def bound(
         self, maps: Tensor, targets: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is minimised, the mean square error, and the sum of the KL terms, each ``()``.
-
-        Args:
-            maps: Shape ``(B, C, H, W)``, transformed.
-            targets: Shape ``(B, P, H, W)``, transformed.
-            generator: Source of the noise; None for torch's own.
-        """
+        """Return the parts of the bound of targets given the maps; see `Bounded.bound`."""
         mean, log_variance = gaussian_of(self.encoder(torch.cat((maps, targets), dim=1)))
         e = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         drawn = self.decoded(maps, mean + torch.exp(0.5 * log_variance) * e)
         return evidence(targets, drawn, self.log_error, mean, log_variance, self.beta)
-
-    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bound twice: it is minimised and logged."""
-        loss, _, _ = self.bound(maps, targets, None)
-        return loss, loss
-
-    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the bound, the error and what the encoder tells; see `NoisyLearner.validated`."""
-        return dict(zip(("loss", "error", "kl"), self.bound(maps, targets, generator), strict=True))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the target at the middle of the noise, ``(B, P, H, W)``."""

@@ -14,6 +14,7 @@ true map.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -66,7 +67,32 @@ def evidence(
     return likely + beta * kl / maps[0].numel(), square.mean(), kl
 
 
-class VAE(NoisyLearner, OnePass):
+class Bounded(NoisyLearner):
+    """Base of the methods that minimise the bound of a variational autoencoder."""
+
+    @abstractmethod
+    def bound(
+        self, maps: Tensor, targets: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is minimised, the mean square error, and the sum of the KL terms, each ``()``.
+
+        Args:
+            maps: As the task gives them, standardised.
+            targets: As the task gives them, standardised.
+            generator: Source of the noise; None for torch's own.
+        """
+
+    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bound twice: it is minimised and logged."""
+        loss, _, _ = self.bound(maps, targets, None)
+        return loss, loss
+
+    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the bound, the error and what the encoder tells; see `NoisyLearner.validated`."""
+        return dict(zip(("loss", "error", "kl"), self.bound(maps, targets, generator), strict=True))
+
+
+class VAE(Bounded, OnePass):
     """Variational autoencoder of maps with conditions.
 
     Logged in validation are ``error``, the mean square error of maps drawn again, and ``kl``, what the
@@ -128,25 +154,10 @@ class VAE(NoisyLearner, OnePass):
         return gaussian_of(self.encoder(torch.cat((maps, told), dim=1)))
 
     def bound(
-        self, maps: Tensor, conditions: Tensor, generator: torch.Generator | None
+        self, maps: Tensor, targets: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is minimised, the mean square error, and the sum of the KL terms, each ``()``.
-
-        Args:
-            maps: Shape ``(B, C, H, W)``, standardised.
-            conditions: Shape ``(B, P)``, standardised.
-            generator: Source of the noise; None for torch's own.
-        """
-        mean, log_variance = self.encoded(maps, conditions)
+        """Return the parts of the bound of maps with the conditions ``targets``; see `Bounded.bound`."""
+        mean, log_variance = self.encoded(maps, targets)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-        drawn = self.net(mean + torch.exp(0.5 * log_variance) * noise, conditions)
+        drawn = self.net(mean + torch.exp(0.5 * log_variance) * noise, targets)
         return evidence(maps, drawn, self.log_error, mean, log_variance, self.beta)
-
-    def losses(self, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bound twice: it is minimised and logged."""
-        loss, _, _ = self.bound(maps, targets, None)
-        return loss, loss
-
-    def validated(self, maps: Tensor, targets: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the bound, the error and what the encoder tells; see `NoisyLearner.validated`."""
-        return dict(zip(("loss", "error", "kl"), self.bound(maps, targets, generator), strict=True))
