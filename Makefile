@@ -4,7 +4,11 @@ BIN := .venv/bin
 # Bytecode is written on first import instead of for all of the packages: a third of the waiting time.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: demo test lint bench docs browser clean
+# The systems of which small trained runs are made, and changes to their recipes: make trained SET="--set train.epochs=1"
+TRAINED := reionisation cosmic-rays-classify galaxies-unet multifield-flow hawc-gamma-hadron
+SET ?=
+
+.PHONY: demo test lint bench docs tutorials trained matrix browser clean
 
 demo: .venv/core.done
 	$(BIN)/skyloom run reionisation --resume
@@ -24,6 +28,21 @@ bench: .venv/dev.done
 
 docs: .venv/docs.done
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+
+# Runs the tutorials and keeps their figures; the documentation shows them and runs nothing.
+tutorials: .venv/docs.done
+	$(BIN)/python scripts/run_tutorials.py
+
+# A small trained run of each system, ready to be given to others, in shared/.
+trained: $(TRAINED:%=shared/%)
+
+shared/%: | .venv/core.done
+	$(BIN)/skyloom run $* --out runs/trained/$* --resume --set 'variants={}' --set 'transfer={}' $(SET)
+	$(BIN)/skyloom share runs/trained/$* --out $@
+
+# The oldest and the newest versions of dependencies, Python 3.11 to 3.13; needs uv and the Pythons.
+matrix:
+	scripts/matrix.sh
 
 # The page test drives Debian's Chromium; without it (and without root) the test skips with a reason.
 browser:
