@@ -66,7 +66,8 @@ def retell(name: str) -> None:
     if [cell.source for cell in ran] != [made.cells[place].source for place in code]:
         sys.exit(f"{name}: its code has changed, run it again")
     for place, cell in zip(code, ran, strict=True):
-        made.cells[place] = cell | {"id": made.cells[place].id}
+        cell.id = made.cells[place].id
+        made.cells[place] = cell
     made.metadata = old.metadata
     _write(name, nbformat.writes(made) + "\n")
 

@@ -18,6 +18,8 @@ from skyloom.fields import store
 from skyloom.methods.posterior import Posterior
 from skyloom.recipe import load
 
+pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+
 RECIPE = """
 recipe: 1
 name: toy

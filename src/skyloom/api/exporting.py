@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from skyloom.api.graph import Graph
 
+MOST = 1 << 30  #: maps that a graph takes at once
 MAPS = 64  #: held-out maps that a graph is checked on
 TOLERANCE = 1e-4
 KEY = "skyloom"  #: of the metadata of the file
@@ -122,7 +123,7 @@ def _traced(graph: Graph, example: np.ndarray) -> Any:
             graph,
             (torch.from_numpy(example),),
             input_names=["maps"],
-            dynamic_shapes={"maps": {0: torch.export.Dim("n")}},
+            dynamic_shapes={"maps": {0: torch.export.Dim("n", max=MOST)}},
             dynamo=True,
             verbose=False,
         )

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
+from scipy.integrate import quad, trapezoid
 from scipy.special import erfc, gamma, gammaincc
 
 from skyloom.errors import DataError
@@ -92,7 +92,7 @@ class Cosmology:
     def _amplitude(self) -> float:
         k = np.geomspace(1e-5, 1e2, 4000)
         shape = k**self.n_s * self.transfer(k) ** 2
-        variance = np.trapezoid(shape * top_hat(k * 8 / self.h) ** 2 * k**3 / (2 * np.pi**2), np.log(k))
+        variance = trapezoid(shape * top_hat(k * 8 / self.h) ** 2 * k**3 / (2 * np.pi**2), np.log(k))
         return float(self.sigma_8**2 / variance)
 
     def power(self, k: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -104,7 +104,7 @@ class Cosmology:
         R = np.asarray(R, dtype=float)
         k = np.geomspace(1e-5, 2e3, 3000)
         integrand = self.power(k) * k**3 / (2 * np.pi**2)
-        variance = np.trapezoid(integrand * top_hat(R[..., None] * k) ** 2, np.log(k), axis=-1)
+        variance = trapezoid(integrand * top_hat(R[..., None] * k) ** 2, np.log(k), axis=-1)
         return np.asarray(np.sqrt(variance))
 
     def growth(self, z: float) -> float:
