@@ -15,5 +15,5 @@ def test_failures_are_told_by_the_last_value_that_was_measured():
     assert told == f"{what}; a guess is 50 %."
     assert spread.startswith("No mode collapse") and "0.98" in spread
     told, spread = failures({"validation/told": np.array([0.5]), "validation/spread": np.array([0.01])})
-    assert told.startswith("The critic learnt nothing") and spread.startswith("Mode collapse")
+    assert told.startswith("The critic does not tell them apart") and spread.startswith("Mode collapse")
     assert failures({"validation/loss": np.array([1.0]), "validation/told": np.array([nan])}) == []

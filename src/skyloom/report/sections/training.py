@@ -56,7 +56,7 @@ def training(run: Artefacts) -> Section:
 
 
 def failures(log: Mapping[str, np.ndarray]) -> list[str]:
-    """Say whether a critic learnt to tell true maps, and whether generated maps still differ, at the end.
+    """Say whether a critic tells true maps from generated ones, and whether generated maps still differ, at the end.
 
     Args:
         log: Columns, NaN where a cell was not measured, each ``(rows,)``.
@@ -76,7 +76,7 @@ def failures(log: Mapping[str, np.ndarray]) -> list[str]:
     said = []
     if "told" in ends:
         what = f"the critic scored {percent(ends['told'])} of true maps above generated ones"
-        lost = "The critic learnt nothing: " if ends["told"] < GUESSED else "At the end "
+        lost = "The critic does not tell them apart: " if ends["told"] < GUESSED else "At the end "
         said.append(f"{lost}{what} of the validation side; a guess is 50 %.")
     if "spread" in ends:
         what = "generated maps of the validation side differ by"
