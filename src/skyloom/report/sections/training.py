@@ -56,7 +56,7 @@ def training(run: Artefacts) -> Section:
 
 
 def failures(log: Mapping[str, np.ndarray]) -> list[str]:
-    """Say whether a critic tells true maps from generated ones, and whether generated maps still differ, at the end.
+    """Say whether a critic tells true maps from generated ones, and whether the latter differ, at the end.
 
     Args:
         log: Columns, NaN where a cell was not measured, each ``(rows,)``.
