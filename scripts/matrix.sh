@@ -18,7 +18,7 @@ for one in "$@"; do
   venv=$where/$python-$resolution
   extras=sweep,distributed,zarr
   [ "$resolution" != highest ] || extras+=,onnx  # which asks for a newer torch
-  uv venv --quiet --python "$python" "$venv" &&
+  { [ -x "$venv/bin/python" ] || uv venv --quiet --python "$python" "$venv"; } &&
     uv pip install --quiet --python "$venv" --resolution "$resolution" \
       --editable ".[$extras]" 'pytest>=8.2' 'hypothesis>=6.100' &&
     # Old versions warn of what newer ones changed: here it is asked whether they work.
