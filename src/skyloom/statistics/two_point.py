@@ -367,7 +367,7 @@ def _logarithm(maps: Array, what: str) -> tuple[Array, Array]:
     Raises:
         DataError: None has.
     """
-    known = (maps > 0).all(axis=tuple(range(1, maps.ndim)))
+    known = np.asarray((maps > 0).all(axis=tuple(range(1, maps.ndim))))
     if not known.any():
         raise DataError(
             f"{what}: the logarithm is asked for and no map is positive everywhere",
