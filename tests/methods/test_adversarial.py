@@ -17,7 +17,7 @@ from skyloom.methods.adversarial import (
     interpolated_penalty,
     real_penalty,
 )
-from skyloom.methods.generative.likeness import likeness, map_features
+from skyloom.methods.generative.likeness import STEADY, likeness, map_features
 from skyloom.training.ema import MovingAverage
 
 PLAYERS = {"net": {"name": "perceptron", "widths": [16]}, "critic": {"name": "perceptron", "widths": [16]}}
@@ -219,3 +219,12 @@ def test_a_quantile_that_no_real_map_has_otherwise_does_not_rule_the_distance():
     faint = real + 0.05 * torch.randn(real.shape, generator=generator)
     distance, spread = likeness(real, faint, torch.zeros(40, 0))
     assert distance.item() < 1 and spread.item() < 2
+
+
+def test_a_value_that_real_maps_nearly_share_does_not_rule_the_likeness():
+    """An error of one least unit in one of two features moves all pairs by 1 / sqrt(2), and no further."""
+    generator = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(400, 2, 1, 1, generator=generator) for _ in range(2))
+    real[:, 1], fake[:, 1] = 0.002 * real[:, 1], 0.002 * fake[:, 1] + STEADY
+    distance, _ = likeness(real, fake, torch.zeros(400, 0))
+    assert 0.1 < distance.item() < math.sqrt(2)

@@ -95,7 +95,8 @@ def likeness(real: Tensor, fake: Tensor, conditions: Tensor) -> tuple[Tensor, Te
     """
     x, y = map_features(real), map_features(fake)
     mean, sd = x.mean(0), x.std(0, correction=0)
-    sd = torch.where(sd > FAINT, sd, 1.0)  # a quantile that is the same in all maps has no scale of its own
+    # A quantile that is the same in all maps has no scale of its own, and one that is nearly so no small one.
+    sd = torch.where(sd > FAINT, sd.clamp(min=STEADY), 1.0)
     x, y = (x - mean) / sd, (y - mean) / sd
     spread = y.std(0, correction=0).mean()
     scale = x.shape[1] ** 0.5  # a root mean square over features: a distance does not grow with their number
