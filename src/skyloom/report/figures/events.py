@@ -118,7 +118,7 @@ def events_side_by_side(
         >>> one = Event(np.ones(3), np.zeros(3), np.array([True, False, True]))
         >>> both = {"real": [one], "generated": [one]}
         >>> len(events_side_by_side(Figure(), both, np.arange(6.0).reshape(3, 2)).axes)
-        8
+        10
     """
     each = len(next(iter(events.values())))
     ratios = ([1.0] * each + [0.12]) * len(events)
