@@ -79,9 +79,10 @@ class CycleGAN(Adversarial, FieldMethod):
     """Two generators between two kinds of fields, without pairs.
 
     Logged are ``critic``, ``generator``, ``cycle`` and the mean scores of either critic in training; in
-    validation ``loss``, the distances between true and generated maps of both sides plus the cycle's error,
-    by which weights are chosen, ``spread``, which falls towards 0 in a mode collapse, and ``told``, how often
-    the critic of targets scores a true map above a generated one: 0.5 is a critic that has learnt nothing.
+    validation ``loss``, the distances between true and generated maps of both sides plus λ times the cycle's
+    error, by which weights are chosen, ``spread``, which falls towards 0 in a mode collapse, and ``told``,
+    how often the critic of targets scores a true map above a generated one: 0.5 is a critic that has learnt
+    nothing.
 
     Args:
         in_channels: Channels of the maps.
@@ -216,7 +217,12 @@ class CycleGAN(Adversarial, FieldMethod):
             told = told_apart(critic(targets), critic(there), paired=False)
         distance, spread = likeness(targets, there, nothing)
         other, _ = likeness(maps, back, nothing)
-        found = {"loss": distance + other + cycle, "cycle": cycle, "spread": spread, "told": told}
+        found = {
+            "loss": distance + other + self.cycle * cycle,
+            "cycle": cycle,
+            "spread": spread,
+            "told": told,
+        }
         self.log_validation(found, len(maps))
 
 
